@@ -1,0 +1,381 @@
+"""A committee member: check a commitment, vote for it, and release one decryption share on a certificate.
+
+Two phases for every scheme, because shares made for one batch can be turned into shares for another: members fix the
+root first. Sans-IO; the guard is the store: votes, abstentions and shares are write-once records with the complete
+signed bytes, durable before anything leaves. A restarted member sends those bytes and never makes new ones.
+
+Requirements:
+VOT-1   the sequencer of the key set signed the commitment
+VOT-2   it names this committee and key, extends the chain by one height, and no height is skipped
+VOT-3   count and batch_root are those of the transactions handed over
+VOT-4   no transaction and no (sender, nonce) was committed before, and none twice
+VOT-5   every transaction passes admission's checks, in the state the commitment names
+VOT-6   the order is what the policy makes of it; under `arrival` every transaction has the sequencer's receipt
+VOT-7   executed_height does not fall behind, and state_root is this member's own at that height
+VOT-8   the round is the parent's, plus one if the batch is not empty
+VOT-9   gas and batch limits, key end, inbox and time are respected
+VOT-10  one vote per height for ever, and none after an abstention there
+SHR-1   a share is released only on votes of t members for one commitment
+SHR-2   one share per key and height, and per round where rounds are limited; none after an abstention
+SHR-3   a share is made only for a batch whose every ciphertext this member has checked
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from encmempool.envelope import reservation
+from encmempool.errors import Rejected
+from encmempool.identity import require_signer
+from encmempool.keysets import Committee
+from encmempool.mempool import StateAt, StateView, candidate
+from encmempool.ordering import Policy, committed_order
+from encmempool.store import Records
+from encmempool.types import (
+    Abstain,
+    BatchList,
+    DecryptionShare,
+    EncryptedTransaction,
+    OrderCertificate,
+    OrderCommitment,
+    Proposal,
+    ShareRelease,
+    SignedAbstain,
+    SignedShare,
+    SignedVote,
+    Vote,
+    signing_digest,
+)
+from threshold.encoding import u64
+from threshold.entropy import Random
+from threshold.keys import KeyShare
+from threshold.sansio import Persist, Send, Signer
+from threshold.schemes.base import Batch, VerifiedCiphertext
+
+VOTE = "vote"
+ABSTENTION = "abstention"
+SHARE = "share"
+PROPOSAL = "proposal"
+MAX_CLOCK_LEAD_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A commitment this party has checked in full, with its batch."""
+
+    proposal: Proposal
+    batch: Batch
+
+    @property
+    def commitment(self) -> OrderCommitment:
+        return self.proposal.commitment.message
+
+
+class Chain:
+    """The commitments one party has checked, and the checks. Members vote on it; followers and auditors replay it."""
+
+    def __init__(self, committee: Committee, state: StateView) -> None:
+        self.committee = committee
+        self._state = state
+        self._heights: list[Ready] = []
+        self._committed: set[bytes] = set()
+        self._nonces: set[tuple[bytes, int]] = set()
+        self._verified: dict[bytes, VerifiedCiphertext] = {}
+
+    @property
+    def next_height(self) -> int:
+        return self.committee.key_set.start_height + len(self._heights)
+
+    def at(self, height: int) -> Ready | None:
+        index = height - self.committee.key_set.start_height
+        return self._heights[index] if 0 <= index < len(self._heights) else None
+
+    def prepare(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
+        """Check a ciphertext ahead of its commitment; remembered by transaction id."""
+        known = self._verified.get(transaction.tx_id)
+        if known is None:
+            self.committee.terms.check(transaction, height=self.next_height)
+            known = self._verified[transaction.tx_id] = self.committee.verify_ciphertext(transaction)
+        return known
+
+    def extend(self, proposal: Proposal, *, now_ms: int | None = None) -> Ready:
+        """Check everything a vote says (VOT-1 to VOT-9) and append. Raises Malformed or Rejected.
+
+        now_ms    the reader's clock, or None for history, whose time is past
+        """
+        commitment = proposal.commitment.message
+        self._check_commitment(proposal, now_ms)
+        self._check_transactions(proposal)
+        entries = tuple(self.prepare(transaction) for transaction in proposal.transactions)
+        batch = Batch(key_id=commitment.key_id, height=commitment.height, round=commitment.round, entries=entries)
+        ready = Ready(proposal=proposal, batch=batch)
+        self._heights.append(ready)
+        for transaction in proposal.transactions:
+            self._committed.add(transaction.tx_id)
+            self._nonces.add((transaction.header.sender, transaction.header.nonce))
+            self._verified.pop(transaction.tx_id, None)
+        return ready
+
+    def _check_commitment(self, proposal: Proposal, now_ms: int | None) -> None:
+        commitment, key_set = proposal.commitment.message, self.committee.key_set
+        require_signer(
+            key_set.sequencer,
+            commitment,
+            proposal.commitment.signature,
+            self.committee.terms.genesis_root,
+            rule="VOT-1",
+            who="the sequencer",
+        )
+        if commitment.committee_id != self.committee.committee_id or commitment.key_id != key_set.key_id:
+            raise Rejected("VOT-2", "the commitment names another committee or key")
+        if commitment.height != self.next_height:
+            raise Rejected("VOT-2", f"the commitment is for height {commitment.height}, the next is {self.next_height}")
+        before = self._heights[-1].commitment if self._heights else None
+        if commitment.parent != (before.root if before else key_set.start_parent):
+            raise Rejected("VOT-2", "the commitment does not extend the chain this member follows")
+        tx_ids = tuple(transaction.tx_id for transaction in proposal.transactions)
+        if commitment.count != len(tx_ids) or commitment.batch_root != BatchList(tx_ids=tx_ids).root:
+            raise Rejected("VOT-3", "count or batch_root are not those of the transactions handed over")
+        executed_before = before.executed_height if before else key_set.start_height - 1
+        if not executed_before <= commitment.executed_height < commitment.height:
+            raise Rejected("VOT-7", f"executed height {commitment.executed_height} falls behind or runs ahead")
+        state = self._state_of(commitment)
+        if commitment.state_root != state.root:
+            raise Rejected("VOT-7", f"another state root at height {commitment.executed_height}")
+        round_before = before.round if before else key_set.start_round
+        if commitment.round != round_before + bool(commitment.count):
+            raise Rejected("VOT-8", f"round {commitment.round} does not follow round {round_before}")
+        self._check_limits(proposal, before, now_ms)
+
+    def _check_limits(self, proposal: Proposal, before: OrderCommitment | None, now_ms: int | None) -> None:
+        commitment, key_set = proposal.commitment.message, self.committee.key_set
+        genesis = self.committee.genesis
+        if commitment.height > key_set.valid_until:
+            raise Rejected("VOT-9", f"the key ends at height {key_set.valid_until}")
+        if commitment.count > key_set.batch_limit:
+            raise Rejected("VOT-9", f"{commitment.count} transactions exceed the batch limit of {key_set.batch_limit}")
+        gas = sum(transaction.header.gas_limit for transaction in proposal.transactions)
+        if gas > genesis.gas_limit:
+            raise Rejected("VOT-9", f"{gas} gas exceeds the batch's {genesis.gas_limit}")
+        if commitment.inbox_index != 0 or (before and commitment.l1_block < before.l1_block):
+            raise Rejected("VOT-9", "the inbox index or the block of the chain below is wrong")
+        if commitment.timestamp_ms < (before.timestamp_ms if before else genesis.timestamp_ms):
+            raise Rejected("VOT-9", "the commitment's time lies before its parent's")
+        if now_ms is not None and commitment.timestamp_ms > now_ms + MAX_CLOCK_LEAD_MS:
+            raise Rejected("VOT-9", "the commitment's time lies in the future")
+
+    def _check_transactions(self, proposal: Proposal) -> None:
+        commitment, terms = proposal.commitment.message, self.committee.terms
+        policy = Policy(terms.key_set.policy_id)
+        if commitment.policy_id != policy:
+            raise Rejected("VOT-6", f"policy {commitment.policy_id} is not the key set's policy {int(policy)}")
+        for height in range(commitment.executed_height + 1, commitment.height):
+            waiting = self.at(height)
+            senders = {t.header.sender for t in waiting.proposal.transactions} if waiting else set()
+            if any(t.header.sender in senders for t in proposal.transactions):
+                raise Rejected("VOT-4", f"a sender of height {height}, not yet executed, is committed again")
+        seen: set[bytes] = set()
+        for transaction in proposal.transactions:
+            header = transaction.header
+            if transaction.tx_id in seen or transaction.tx_id in self._committed:
+                raise Rejected("VOT-4", f"transaction 0x{transaction.tx_id.hex()} is committed twice")
+            if (header.sender, header.nonce) in self._nonces:
+                raise Rejected("VOT-4", f"nonce {header.nonce} of 0x{header.sender.hex()} is committed twice")
+            seen.add(transaction.tx_id)
+            if header.valid_until < commitment.height:
+                raise Rejected("VOT-5", f"transaction 0x{transaction.tx_id.hex()} has expired")
+        self._check_balances(proposal)
+        sequences = self._sequences(proposal) if policy is Policy.ARRIVAL else (0,) * commitment.count
+        candidates = [
+            candidate(transaction, sequence=sequence, base_fee=terms.genesis.base_fee)
+            for transaction, sequence in zip(proposal.transactions, sequences, strict=True)
+        ]
+        if committed_order(policy, candidates) != tuple(candidates):
+            raise Rejected("VOT-6", f"the order is not what the policy {policy.name.lower()} makes of this batch")
+
+    def _state_of(self, commitment: OrderCommitment) -> StateAt:
+        state = self._state.at(commitment.executed_height)
+        if state is None:
+            raise Rejected(
+                "VOT-7",
+                f"the commitment rests on height {commitment.executed_height}, which this party cannot look up; "
+                f"it has executed height {self._state.latest.height}",
+            )
+        return state
+
+    def _check_balances(self, proposal: Proposal) -> None:
+        state = self._state_of(proposal.commitment.message)
+        by_sender: dict[bytes, list[EncryptedTransaction]] = {}
+        for transaction in proposal.transactions:
+            by_sender.setdefault(transaction.header.sender, []).append(transaction)
+        for sender, own in by_sender.items():
+            first = state.nonce(sender)
+            if sorted(t.header.nonce for t in own) != list(range(first, first + len(own))):
+                raise Rejected("VOT-5", f"the nonces of 0x{sender.hex()} do not continue from {first}")
+            if sum(reservation(t.header) for t in own) > state.balance(sender):
+                raise Rejected("VOT-5", f"0x{sender.hex()} cannot cover its reservations")
+
+    def _sequences(self, proposal: Proposal) -> tuple[int, ...]:
+        if len(proposal.receipts) != len(proposal.transactions):
+            raise Rejected("VOT-6", "a transaction comes without its receipt")
+        sequences = []
+        for transaction, signed in zip(proposal.transactions, proposal.receipts, strict=True):
+            if signed.message.tx_id != transaction.tx_id:
+                raise Rejected("VOT-6", f"the receipt is not that of transaction 0x{transaction.tx_id.hex()}")
+            require_signer(
+                self.committee.key_set.sequencer,
+                signed.message,
+                signed.signature,
+                self.committee.terms.genesis_root,
+                rule="VOT-6",
+                who="the sequencer",
+            )
+            sequences.append(signed.message.sequence)
+        if len(set(sequences)) != len(sequences):
+            raise Rejected("VOT-6", "two receipts have one sequence")
+        return tuple(sequences)
+
+
+class Ballot:
+    """Votes for commitments, until t members agree on one."""
+
+    def __init__(self, committee: Committee) -> None:
+        self._committee = committee
+        self._votes: dict[int, dict[int, SignedVote]] = {}
+
+    def add(self, signed: SignedVote) -> OrderCertificate | None:
+        """The certificate, once this vote completes one. Raises Rejected CRT-1 (stranger) or CRT-2 (two votes)."""
+        vote = signed.message
+        if vote.committee_id != self._committee.committee_id:
+            raise Rejected("CRT-1", "the vote is for another committee")
+        member = self._committee.signing_member(vote, signed.signature, rule="CRT-1")
+        votes = self._votes.setdefault(vote.height, {})
+        earlier = votes.setdefault(member, signed)
+        if earlier.message != vote:
+            raise Rejected("CRT-2", f"member {member} voted for two commitments at height {vote.height}", member=member)
+        agreeing = sorted(m for m, other in votes.items() if other.message == vote)
+        if len(agreeing) < self._committee.key_set.t:
+            return None
+        signatures = tuple(votes[m].signature for m in agreeing[: self._committee.key_set.t])
+        return OrderCertificate(vote=vote, signatures=signatures)
+
+
+def check_certificate(committee: Committee, certificate: OrderCertificate, commitment: OrderCommitment) -> None:
+    """Exactly t members, ascending, voted for this commitment. Raises Rejected CRT-3."""
+    if certificate.vote != vote_for(commitment):
+        raise Rejected("CRT-3", "the certificate is for another commitment")
+    members = [
+        committee.signing_member(certificate.vote, signature, rule="CRT-3") for signature in certificate.signatures
+    ]
+    if members != sorted(set(members)) or len(members) != committee.key_set.t:
+        raise Rejected("CRT-3", f"a certificate needs {committee.key_set.t} different members in order")
+
+
+def vote_for(commitment: OrderCommitment) -> Vote:
+    return Vote(
+        committee_id=commitment.committee_id,
+        height=commitment.height,
+        round=commitment.round,
+        commitment_root=commitment.root,
+    )
+
+
+class Member:
+    def __init__(
+        self, *, index: int, chain: Chain, identity: Signer, key_share: KeyShare, records: Records, random: Random
+    ) -> None:
+        """`chain` is that of the member's own follower, restored from the same records."""
+        self.index = index
+        self.chain = chain
+        self._committee = chain.committee
+        self._identity = identity
+        self._key_share = key_share
+        self._random = random
+        self._votes: dict[int, SignedVote] = {}
+        self._shares: dict[int, ShareRelease] = {}
+        self._abstained: set[int] = set()
+        for _, value in records.scan(ABSTENTION):
+            self._abstained.add(SignedAbstain.decode(value).message.height)
+        for _, value in records.scan(VOTE):
+            vote = SignedVote.decode(value)
+            self._votes[vote.message.height] = vote
+        for _, value in records.scan(SHARE):
+            release = ShareRelease.decode(value)
+            self._shares[release.share.message.height] = release
+
+    def vote(self, proposal: Proposal, *, now_ms: int) -> tuple[Persist | Send, ...]:
+        """Check a proposal and vote for it. Raises Malformed or Rejected; a second root at a height is VOT-10."""
+        commitment = proposal.commitment.message
+        given = self._votes.get(commitment.height)
+        if given is not None and given.message != vote_for(commitment):
+            raise Rejected("VOT-10", f"this member already voted for another commitment at height {commitment.height}")
+        if commitment.height in self._abstained:
+            raise Rejected("VOT-10", f"this member abstained at height {commitment.height}")
+        known = self.chain.at(commitment.height)
+        if known is not None and known.commitment != commitment:
+            raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
+        if known is None:
+            self.chain.extend(proposal, now_ms=now_ms)
+        if given is not None:
+            return (Send(message=given.encoded),)
+        vote = vote_for(commitment)
+        signed = SignedVote(message=vote, signature=self._sign(vote))
+        self._votes[commitment.height] = signed
+        key = self._committee.committee_id + u64(commitment.height)
+        return (
+            Persist(kind=PROPOSAL, key=u64(commitment.height), value=proposal.encoded),
+            Persist(kind=VOTE, key=key, value=signed.encoded),
+            Send(message=signed.encoded),
+        )
+
+    def release(self, certificate: OrderCertificate) -> tuple[Persist | Send, ...]:
+        """The share for a certified commitment; empty batches have none. Raises Rejected."""
+        height = certificate.vote.height
+        ready = self.chain.at(height)
+        if ready is None:
+            raise Rejected("SHR-3", f"this member has not checked the commitment of height {height}")
+        check_certificate(self._committee, certificate, ready.commitment)
+        if height in self._abstained:
+            raise Rejected("SHR-2", f"this member abstained at height {height}")
+        if not ready.batch.entries:
+            return ()
+        given = self._shares.get(height)
+        if given is not None:
+            if given.share.message.commitment_root != ready.commitment.root:
+                raise Rejected("SHR-2", f"this member already released a share for another root at height {height}")
+            return (Send(message=given.encoded),)
+        share = self._committee.scheme.partial_decrypt(
+            self._committee.public_key, self._key_share, ready.batch, random=self._random
+        )
+        message = DecryptionShare(
+            committee_id=self._committee.committee_id,
+            height=height,
+            round=ready.commitment.round,
+            commitment_root=ready.commitment.root,
+            member=self.index,
+            data=share.data,
+        )
+        release = ShareRelease(
+            share=SignedShare(message=message, signature=self._sign(message)), certificate=certificate
+        )
+        self._shares[height] = release
+        key = self._committee.key_set.key_id + u64(height)
+        return (Persist(kind=SHARE, key=key, value=release.encoded), Send(message=release.encoded))
+
+    def abstain(self, height: int) -> tuple[Persist | Send, ...]:
+        """Bar this member's share at a height for ever. Allowed after a vote, never after a share: Rejected SHR-2."""
+        if height in self._shares:
+            raise Rejected("SHR-2", f"this member has already released its share at height {height}")
+        message = Abstain(committee_id=self._committee.committee_id, height=height)
+        signed = SignedAbstain(message=message, signature=self._sign(message))
+        self._abstained.add(height)
+        key = self._committee.key_set.key_id + u64(height)
+        return (Persist(kind=ABSTENTION, key=key, value=signed.encoded), Send(message=signed.encoded))
+
+    def resend(self) -> tuple[Send, ...]:
+        """After a restart: the newest vote and share once more, byte for byte."""
+        newest = [records[max(records)] for records in (self._votes, self._shares) if records]
+        return tuple(Send(message=message.encoded) for message in newest)
+
+    def _sign(self, message: Vote | DecryptionShare | Abstain) -> bytes:
+        return self._identity.sign(signing_digest(message, self._committee.terms.genesis_root))

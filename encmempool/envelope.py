@@ -1,0 +1,185 @@
+"""The public side of an encrypted transaction: what anyone can check without opening anything.
+
+The envelope is signed as EIP-712 typed data, so that wallets can sign it.
+
+Requirements:
+TXN-1  version is 1
+TXN-2  key_id and scheme are those of the current key set
+TXN-3  gas_limit is 21,000 * 2^k and at most the batch's gas limit
+TXN-4  max_fee_per_gas is at least the base fee, and the priority fee at most max_fee_per_gas
+TXN-5  target_height is valid_until for schemes that address a height, otherwise 0
+TXN-6  the ciphertext has the length of a size class plus the scheme's overhead
+TXN-7  the sender signed the envelope
+TXN-8  the transaction has not expired, and expires no later than its key
+TXN-9  the ciphertext passes the scheme's public check for this header
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from eth_hash.auto import keccak
+
+from encmempool.errors import Rejected
+from encmempool.ethereum import on_ladder
+from encmempool.identity import recover
+from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet
+
+VERSION = 1
+
+TYPED_DATA = {
+    "EIP712Domain": [
+        {"name": "name", "type": "string"},
+        {"name": "version", "type": "string"},
+        {"name": "chainId", "type": "uint256"},
+        {"name": "salt", "type": "bytes32"},
+    ],
+    "EncryptedTransaction": [
+        {"name": "version", "type": "uint8"},
+        {"name": "keyId", "type": "bytes32"},
+        {"name": "scheme", "type": "uint8"},
+        {"name": "sender", "type": "address"},
+        {"name": "nonce", "type": "uint64"},
+        {"name": "gasLimit", "type": "uint64"},
+        {"name": "maxFeePerGas", "type": "uint256"},
+        {"name": "maxPriorityFeePerGas", "type": "uint256"},
+        {"name": "targetHeight", "type": "uint64"},
+        {"name": "validUntil", "type": "uint64"},
+        {"name": "ciphertext", "type": "bytes"},
+    ],
+}
+
+
+def _type_hash(name: str) -> bytes:
+    signature = f"{name}({','.join(f['type'] + ' ' + f['name'] for f in TYPED_DATA[name])})"
+    return bytes(keccak(signature.encode()))
+
+
+_DOMAIN_TYPE = _type_hash("EIP712Domain")
+_TRANSACTION_TYPE = _type_hash("EncryptedTransaction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """Under which conditions the network takes transactions: its genesis and current key set.
+
+    overhead_bytes       what the scheme adds to a plaintext
+    addresses_height     whether the scheme encrypts to a height
+    """
+
+    genesis: Genesis
+    key_set: KeySet
+    overhead_bytes: int
+    addresses_height: bool
+
+    @cached_property
+    def genesis_root(self) -> bytes:
+        return self.genesis.root
+
+    @cached_property
+    def ciphertext_sizes(self) -> frozenset[int]:
+        return frozenset(size + self.overhead_bytes for size in self.genesis.size_classes)
+
+    @cached_property
+    def domain_separator(self) -> bytes:
+        return bytes(
+            keccak(
+                _DOMAIN_TYPE + keccak(b"encmempool") + keccak(b"1") + _word(self.genesis.chain_id) + self.genesis_root
+            )
+        )
+
+    def signing_hash(self, header: Header, ciphertext: bytes) -> bytes:
+        """The EIP-712 digest the sender signs."""
+        struct = keccak(
+            _TRANSACTION_TYPE
+            + _word(header.version)
+            + header.key_id
+            + _word(header.scheme)
+            + header.sender.rjust(32, b"\0")
+            + _word(header.nonce)
+            + _word(header.gas_limit)
+            + _word(header.max_fee_per_gas)
+            + _word(header.max_priority_fee_per_gas)
+            + _word(header.target_height)
+            + _word(header.valid_until)
+            + keccak(ciphertext)
+        )
+        return bytes(keccak(b"\x19\x01" + self.domain_separator + struct))
+
+    def typed_data(self, header: Header, ciphertext: bytes) -> dict[str, object]:
+        """The same as a wallet takes it: the argument of eth_signTypedData_v4."""
+        return {
+            "types": TYPED_DATA,
+            "primaryType": "EncryptedTransaction",
+            "domain": {
+                "name": "encmempool",
+                "version": "1",
+                "chainId": self.genesis.chain_id,
+                "salt": "0x" + self.genesis_root.hex(),
+            },
+            "message": {
+                "version": header.version,
+                "keyId": "0x" + header.key_id.hex(),
+                "scheme": header.scheme,
+                "sender": "0x" + header.sender.hex(),
+                "nonce": header.nonce,
+                "gasLimit": header.gas_limit,
+                "maxFeePerGas": header.max_fee_per_gas,
+                "maxPriorityFeePerGas": header.max_priority_fee_per_gas,
+                "targetHeight": header.target_height,
+                "validUntil": header.valid_until,
+                "ciphertext": "0x" + ciphertext.hex(),
+            },
+        }
+
+    def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
+        """TXN-1 to TXN-8 for inclusion at `height` or later. Raises Rejected. Cost: one signature recovery."""
+        header = transaction.header
+        if header.version != VERSION:
+            raise Rejected("TXN-1", f"envelope version {header.version} is unknown; this network takes {VERSION}")
+        if header.key_id != self.key_set.key_id:
+            raise Rejected(
+                "TXN-2",
+                f"encrypted to key {header.key_id.hex()[:16]}…, but the current key is "
+                f"{self.key_set.key_id.hex()[:16]}…: encrypt again",
+            )
+        if header.scheme != self.key_set.scheme:
+            raise Rejected("TXN-2", f"scheme {header.scheme} is not the key's scheme {self.key_set.scheme}")
+        if not on_ladder(header.gas_limit):
+            raise Rejected("TXN-3", f"gas limit {header.gas_limit} is not on the ladder 21,000 * 2^k")
+        if header.gas_limit > self.genesis.gas_limit:
+            raise Rejected("TXN-3", f"gas limit {header.gas_limit} exceeds the batch's {self.genesis.gas_limit}")
+        if header.max_fee_per_gas < self.genesis.base_fee:
+            raise Rejected(
+                "TXN-4", f"max fee {header.max_fee_per_gas} wei is below the base fee {self.genesis.base_fee} wei"
+            )
+        if header.max_priority_fee_per_gas > header.max_fee_per_gas:
+            raise Rejected("TXN-4", "the priority fee exceeds the max fee")
+        if header.target_height != (header.valid_until if self.addresses_height else 0):
+            raise Rejected("TXN-5", f"target height {header.target_height} does not fit the scheme")
+        if len(transaction.ciphertext) not in self.ciphertext_sizes:
+            raise Rejected(
+                "TXN-6",
+                f"a ciphertext of {len(transaction.ciphertext)} bytes fits no size class; allowed are "
+                f"{', '.join(map(str, sorted(self.ciphertext_sizes)))}",
+            )
+        if header.valid_until < height:
+            raise Rejected("TXN-8", f"expired: valid until height {header.valid_until}, the next is {height}")
+        if header.valid_until > self.key_set.valid_until:
+            raise Rejected(
+                "TXN-8",
+                f"valid until height {header.valid_until}, but its key ends at {self.key_set.valid_until}",
+            )
+        digest = self.signing_hash(header, transaction.ciphertext)
+        if recover(digest, transaction.signature) != header.sender:
+            raise Rejected("TXN-7", f"the envelope is not signed by its sender 0x{header.sender.hex()}")
+
+
+def reservation(header: Header) -> int:
+    """Wei a sender must hold for the transaction: escrowed before its batch runs."""
+    return header.gas_limit * header.max_fee_per_gas
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(32, "big")

@@ -1,0 +1,1 @@
+"""Seam 5: running revealed transactions in committed order."""

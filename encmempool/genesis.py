@@ -1,0 +1,136 @@
+"""The network's birth certificate: what is fixed before the first key, as a file people can read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from encmempool.errors import Malformed
+from encmempool.execution.ledger import Ledger
+from encmempool.execution.pools import Pool
+from encmempool.ssz import SszObject
+from encmempool.types import Allocation, Deadlines, Genesis, PoolState, Token
+
+DEVELOPMENT_CHAIN_ID = 31337
+BASE_FEE = 10 * 10**9
+BATCH_GAS_LIMIT = 21_000 << 20
+BATCH_LIMIT = 4096
+SIZE_CLASSES = tuple(256 << k for k in range(9))
+ROUTER = bytes.fromhex("7a250d5630b4cf539739df2c5dacb4c659f2488d")
+WETH = bytes.fromhex("c02aaa39b223fe8d0a0e5c4f27ead9083c756cc2")
+DEVELOPMENT_TOKEN = Token(address=bytes.fromhex("70cd" * 10), symbol=b"TKN", decimals=18)
+DEADLINES = Deadlines(include_heights=16, include_l1_blocks=64, reveal_l1_blocks=64)
+
+
+def ledger_of(genesis: Genesis) -> Ledger:
+    """The state at height 0."""
+    return Ledger(
+        chain_id=genesis.chain_id,
+        accounts={account.address: account.balance for account in genesis.accounts},
+        token_balances={
+            (token.address, account.address): amount
+            for account in genesis.accounts
+            for token, amount in zip(genesis.tokens, account.tokens, strict=True)
+            if amount
+        },
+        pools=[
+            Pool(token0=pool.token0, token1=pool.token1, reserve0=pool.reserve0, reserve1=pool.reserve1)
+            for pool in genesis.pools
+        ],
+        router=genesis.router,
+        weth=genesis.weth,
+        base_fee=genesis.base_fee,
+        fee_recipient=genesis.sequencer,
+    )
+
+
+def check(genesis: Genesis) -> Genesis:
+    """The genesis itself, if a ledger can start from it. Raises Malformed naming the field."""
+    if len({account.address for account in genesis.accounts}) != len(genesis.accounts):
+        raise Malformed("genesis: an account is listed twice")
+    for account in genesis.accounts:
+        if len(account.tokens) != len(genesis.tokens):
+            raise Malformed(f"genesis: account 0x{account.address.hex()} does not list an amount for every token")
+    if list(genesis.size_classes) != sorted(set(genesis.size_classes)) or not genesis.size_classes:
+        raise Malformed("genesis: size_classes must ascend")
+    try:
+        ledger_of(genesis)
+    except ValueError as error:
+        raise Malformed(f"genesis: {error}") from error
+    return genesis
+
+
+def write(genesis: Genesis, path: Path) -> None:
+    """`genesis.json`: field names, decimal integers as strings where they exceed 2^53, bytes as 0x-hex."""
+    document = {"root": "0x" + genesis.root.hex(), **_to_document(genesis)}
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def read(path: Path) -> Genesis:
+    """Raises Malformed if the file is not a genesis or its root is not the one it states."""
+    try:
+        document = json.loads(path.read_text())
+        stated = document.pop("root")
+        genesis = _genesis(document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Malformed(f"{path} is not a genesis file: {error}") from error
+    if stated != "0x" + genesis.root.hex():
+        raise Malformed(f"{path} states the root {stated}, but its contents have 0x{genesis.root.hex()}")
+    return check(genesis)
+
+
+def _to_document(value: SszObject) -> dict[str, Any]:
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}  # type: ignore[arg-type]
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, SszObject):
+        return _to_document(item)
+    if isinstance(item, tuple):
+        return [_plain(element) for element in item]
+    if isinstance(item, bytes):
+        return "0x" + item.hex()
+    return str(item) if item >= 1 << 53 else item
+
+
+def _bytes(text: str) -> bytes:
+    if not text.startswith("0x"):
+        raise ValueError(f"{text!r} is not 0x-hex")
+    return bytes.fromhex(text[2:])
+
+
+def _genesis(document: dict[str, Any]) -> Genesis:
+    return Genesis(
+        chain_id=int(document["chain_id"]),
+        timestamp_ms=int(document["timestamp_ms"]),
+        accounts=tuple(
+            Allocation(address=_bytes(a["address"]), balance=int(a["balance"]), tokens=tuple(map(int, a["tokens"])))
+            for a in document["accounts"]
+        ),
+        tokens=tuple(
+            Token(address=_bytes(t["address"]), symbol=_bytes(t["symbol"]), decimals=int(t["decimals"]))
+            for t in document["tokens"]
+        ),
+        pools=tuple(
+            PoolState(
+                token0=_bytes(p["token0"]),
+                token1=_bytes(p["token1"]),
+                reserve0=int(p["reserve0"]),
+                reserve1=int(p["reserve1"]),
+            )
+            for p in document["pools"]
+        ),
+        router=_bytes(document["router"]),
+        weth=_bytes(document["weth"]),
+        base_fee=int(document["base_fee"]),
+        sequencer=_bytes(document["sequencer"]),
+        members=tuple(map(_bytes, document["members"])),
+        policy_id=int(document["policy_id"]),
+        policy_parameters=_bytes(document["policy_parameters"]),
+        batch_limit=int(document["batch_limit"]),
+        gas_limit=int(document["gas_limit"]),
+        size_classes=tuple(map(int, document["size_classes"])),
+        deadlines=Deadlines(**{name: int(value) for name, value in document["deadlines"].items()}),
+    )

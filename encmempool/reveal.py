@@ -1,0 +1,372 @@
+"""From shares to executed state: combine, decrypt, decide an outcome for every position, execute in order.
+
+Anyone can do this from published messages. It is total: a transaction that cannot be opened or run gets an outcome,
+never an exception, and never holds up its batch.
+
+Requirements:
+REV-1  shares count by (commitment root, member); each is signed by that member and comes with its certificate
+REV-2  a wrong share is refused and its member named; any t valid ones open the batch
+REV-3  every position gets exactly one outcome
+REV-4  the reveal's outcomes and plaintext roots are what its batch key yields
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import IntEnum
+
+from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate
+from encmempool.errors import Malformed, Rejected
+from encmempool.ethereum import EthereumTransaction
+from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger
+from encmempool.genesis import ledger_of
+from encmempool.keysets import Committee
+from encmempool.mempool import StateAt, candidate
+from encmempool.ordering import Policy, execution_order
+from encmempool.store import Records
+from encmempool.transactions import check_payload, unpad
+from encmempool.types import (
+    MAX_BATCH_KEY_BYTES,
+    ZERO_HASH,
+    EncryptedTransaction,
+    Opened,
+    OrderCertificate,
+    Plaintext,
+    Proposal,
+    Reveal,
+    ShareRelease,
+    SignedShare,
+    state_root,
+)
+from threshold.encoding import u16, u64
+from threshold.errors import NotEnoughShares
+from threshold.sansio import Persist
+from threshold.schemes.base import BatchKey, Share, Undecryptable
+
+CERTIFICATE = "certificate"
+SHARE = "member-share"
+REVEAL = "reveal"
+KEPT_STATES = 64
+
+Stage = Callable[[str], AbstractContextManager[object]]
+
+
+class Outcome(IntEnum):
+    """What can become of a transaction; the numbers stand in reveals."""
+
+    EXECUTED = 1
+    UNDECRYPTABLE = 2
+    BAD_PADDING = 3
+    BAD_PAYLOAD = 4
+    HEADER_MISMATCH = 5
+    NOT_EXECUTABLE = 6
+    EXPIRED = 7
+    KEY_ENDED = 8
+    NOT_COMMITTED = 9
+    DROPPED = 10
+    FORCED_INVALID = 11
+    NOT_COMMITTED_OPENED = 12
+
+    @property
+    def text(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedEntry:
+    """One position after decryption: its payload if there is one, and what the ledger is to make of it."""
+
+    payload: bytes | None
+    content: EthereumTransaction | Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A height that is open and run. `receipts` are by position of the committed batch."""
+
+    ready: Ready
+    certificate: OrderCertificate | None
+    reveal: Reveal | None
+    opened: tuple[OpenedEntry, ...]
+    receipts: tuple[ExecutionReceipt, ...]
+    state: StateAt
+
+
+def open_entry(committee: Committee, transaction: EncryptedTransaction, opened: bytes | Undecryptable) -> OpenedEntry:
+    """The outcome so far of one decrypted position."""
+    if isinstance(opened, Undecryptable):
+        return OpenedEntry(payload=None, content=Failure.UNDECRYPTABLE)
+    try:
+        payload = unpad(opened, committee.genesis.size_classes)
+    except Rejected:
+        return OpenedEntry(payload=None, content=Failure.BAD_PADDING)
+    try:
+        inner = check_payload(payload, transaction.header, committee.genesis.chain_id)
+    except Malformed:
+        return OpenedEntry(payload=payload, content=Failure.BAD_PAYLOAD)
+    except Rejected:
+        return OpenedEntry(payload=payload, content=Failure.HEADER_MISMATCH)
+    return OpenedEntry(payload=payload, content=inner)
+
+
+class Follower:
+    """Follows published messages and holds the executed state. Gives sequencer and members their StateView."""
+
+    def __init__(
+        self, committee: Committee, *, records: Records | None = None, stage: Stage = lambda name: nullcontext()
+    ) -> None:
+        """`stage` brackets the named parts of the work, for measuring."""
+        self.committee = committee
+        self._stage = stage
+        self._ledger = ledger_of(committee.genesis)
+        start = committee.key_set.start_height - 1
+        self._states: dict[int, StateAt] = {start: _Snapshot(start, self._ledger)}
+        self._latest = start
+        self.chain = Chain(committee, self)
+        self._certificates: dict[int, OrderCertificate] = {}
+        self._shares: dict[int, dict[int, SignedShare]] = {}
+        self._executed: list[Executed] = []
+        if records is not None:
+            self._restore(records)
+
+    @property
+    def latest(self) -> StateAt:
+        return self._states[self._latest]
+
+    def at(self, height: int) -> StateAt | None:
+        return self._states.get(height)
+
+    @property
+    def ledger(self) -> Ledger:
+        """A copy: the follower's own state changes by execution only."""
+        return self._ledger.copy()
+
+    @property
+    def executed(self) -> tuple[Executed, ...]:
+        return tuple(self._executed)
+
+    def shares(self, height: int) -> tuple[SignedShare, ...]:
+        """Those received for a height, by member."""
+        return tuple(share for _, share in sorted(self._shares.get(height, {}).items()))
+
+    def certificate(self, height: int) -> OrderCertificate | None:
+        return self._certificates.get(height)
+
+    def propose(self, proposal: Proposal, *, now_ms: int | None = None) -> tuple[Persist, ...]:
+        """Take a commitment after the checks a vote would make. A height already known is checked for equality."""
+        commitment = proposal.commitment.message
+        known = self.chain.at(commitment.height)
+        if known is not None:
+            if known.commitment != commitment:
+                raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
+            return ()
+        self.chain.extend(proposal, now_ms=now_ms)
+        return (Persist(kind=PROPOSAL, key=u64(commitment.height), value=proposal.encoded),)
+
+    def certify(self, certificate: OrderCertificate) -> tuple[Persist, ...]:
+        ready = self._known(certificate.vote.height)
+        check_certificate(self.committee, certificate, ready.commitment)
+        self._certificates.setdefault(certificate.vote.height, certificate)
+        held = self._certificates[certificate.vote.height]
+        return (Persist(kind=CERTIFICATE, key=u64(certificate.vote.height), value=held.encoded),)
+
+    def receive(self, release: ShareRelease) -> tuple[Persist, ...]:
+        """Take a member's signed share with its certificate (REV-1). The share itself is checked when combining."""
+        message = release.share.message
+        ready = self._known(message.height)
+        if message.commitment_root != ready.commitment.root or message.round != ready.commitment.round:
+            raise Rejected("REV-1", "the share is for another commitment")
+        if message.committee_id != self.committee.committee_id:
+            raise Rejected("REV-1", "the share is from another committee")
+        records = self.certify(release.certificate)
+        signer = self.committee.signing_member(message, release.share.signature, rule="REV-1")
+        if signer != message.member:
+            raise Rejected("REV-1", f"member {signer} signed a share in the name of member {message.member}")
+        held = self._shares.setdefault(message.height, {})
+        if message.member in held:
+            if held[message.member] != release.share:
+                raise Rejected("REV-1", f"member {signer} sent two different shares", member=signer)
+            return ()
+        held[message.member] = release.share
+        key = u64(message.height) + u16(message.member)
+        return (*records, Persist(kind=SHARE, key=key, value=release.share.encoded))
+
+    def advance(self) -> tuple[tuple[Persist, ...], tuple[Executed, ...]]:
+        """Open and execute every height that can be. Wrong shares are left out and their members named.
+
+        Raises NotEnoughShares when a height has t shares and too many are wrong: its members are in `blamed`.
+        """
+        records: list[Persist] = []
+        done: list[Executed] = []
+        while (ready := self.chain.at(self._latest + 1)) is not None:
+            height = ready.commitment.height
+            if height not in self._certificates:
+                break
+            if not ready.batch.entries:
+                done.append(self._execute(ready, None))
+                continue
+            if len(self._shares.get(height, {})) < self.committee.key_set.t:
+                break
+            executed = self._execute(ready, self._combine(ready))
+            if executed.reveal is not None:
+                records.append(Persist(kind=REVEAL, key=u64(height), value=executed.reveal.encoded))
+            done.append(executed)
+        return tuple(records), tuple(done)
+
+    def replay(self, ready: Ready, reveal: Reveal) -> Executed:
+        """Execute a height from its reveal instead of shares, checking the reveal in full (REV-4)."""
+        if reveal.commitment_root != ready.commitment.root:
+            raise Rejected("REV-4", "the reveal is for another commitment")
+        batch_key = BatchKey.decode(reveal.batch_key)
+        self.committee.scheme.verify_batch_key(self.committee.public_key, ready.batch, batch_key)
+        executed = self._execute(ready, batch_key)
+        if executed.reveal != reveal:
+            raise Rejected("REV-4", "outcomes or plaintext roots are not what the batch key yields")
+        return executed
+
+    def execute_empty(self, ready: Ready) -> Executed:
+        if ready.batch.entries:
+            raise ValueError("only an empty height runs without a reveal")
+        return self._execute(ready, None)
+
+    def wrong_shares(self, height: int) -> tuple[int, ...]:
+        """Members whose published share of a height does not verify."""
+        ready = self._known(height)
+        wrong = []
+        for signed in self.shares(height):
+            share = _share(signed)
+            try:
+                self.committee.scheme.verify_share(self.committee.public_key, ready.batch, share)
+            except (Malformed, Rejected):
+                wrong.append(share.member)
+        return tuple(wrong)
+
+    def _known(self, height: int) -> Ready:
+        ready = self.chain.at(height)
+        if ready is None:
+            raise Rejected("REV-1", f"no checked commitment for height {height}")
+        return ready
+
+    def _combine(self, ready: Ready) -> BatchKey:
+        shares = [_share(signed) for signed in self.shares(ready.commitment.height)]
+        with self._stage("combine"):
+            batch_key, _ = self.committee.scheme.combine(self.committee.public_key, ready.batch, shares)
+        return batch_key
+
+    def _execute(self, ready: Ready, batch_key: BatchKey | None) -> Executed:
+        commitment, transactions = ready.commitment, ready.proposal.transactions
+        if commitment.height != self._latest + 1:
+            raise ValueError(f"height {commitment.height} cannot run after height {self._latest}")
+        with self._stage("decrypt"):
+            opened = self._open(ready, batch_key) if batch_key else ()
+        with self._stage("execute"):
+            order = self._order(ready, batch_key.value) if batch_key else ()
+            entries = [_entry(transactions[at], opened[at]) for at in order]
+            results = self._ledger.execute(commitment.height, commitment.timestamp_ms, entries)
+            by_position = dict(zip(order, results, strict=True))
+            receipts = tuple(by_position[at] for at in range(len(transactions)))
+            self._latest = commitment.height
+            snapshot = _Snapshot(self._latest, self._ledger)
+        self._states[self._latest] = snapshot
+        self._states.pop(self._latest - KEPT_STATES, None)
+        executed = Executed(
+            ready=ready,
+            certificate=self._certificates.get(commitment.height),
+            reveal=_reveal(ready, batch_key, opened, receipts) if batch_key else None,
+            opened=opened,
+            receipts=receipts,
+            state=snapshot,
+        )
+        self._executed.append(executed)
+        return executed
+
+    def _open(self, ready: Ready, batch_key: BatchKey) -> tuple[OpenedEntry, ...]:
+        scheme, public_key = self.committee.scheme, self.committee.public_key
+        precomputed = scheme.precompute(public_key, ready.batch)
+        plaintexts = scheme.decrypt(public_key, ready.batch, batch_key, precomputed)
+        return tuple(
+            open_entry(self.committee, transaction, plaintext)
+            for transaction, plaintext in zip(ready.proposal.transactions, plaintexts, strict=True)
+        )
+
+    def _order(self, ready: Ready, batch_key_value: bytes) -> tuple[int, ...]:
+        batch = [
+            candidate(transaction, sequence=0, base_fee=self.committee.genesis.base_fee)
+            for transaction in ready.proposal.transactions
+        ]
+        policy = Policy(ready.commitment.policy_id)
+        return execution_order(policy, batch, commitment_root=ready.commitment.root, batch_key_value=batch_key_value)
+
+    def _restore(self, records: Records) -> None:
+        reveals = {key: Reveal.decode(value) for key, value in records.scan(REVEAL)}
+        certificates = {key: OrderCertificate.decode(value) for key, value in records.scan(CERTIFICATE)}
+        for _, value in records.scan(SHARE):
+            share = SignedShare.decode(value)
+            self._shares.setdefault(share.message.height, {})[share.message.member] = share
+        for key, value in records.scan(PROPOSAL):
+            proposal = Proposal.decode(value)
+            ready = self.chain.extend(proposal)
+            if key in certificates:
+                self._certificates[ready.commitment.height] = certificates[key]
+            if key in reveals:
+                self.replay(ready, reveals[key])
+            elif key in certificates and not ready.batch.entries:
+                self.execute_empty(ready)
+
+
+class _Snapshot:
+    """The accounts after a height; the root is computed when first asked for."""
+
+    def __init__(self, height: int, ledger: Ledger) -> None:
+        self.height = height
+        self._ledger = ledger.copy()
+        self._root: bytes | None = None
+
+    @property
+    def root(self) -> bytes:
+        if self._root is None:
+            self._root = state_root(self._ledger.snapshot())
+        return self._root
+
+    def nonce(self, address: bytes) -> int:
+        return self._ledger.nonce(address)
+
+    def balance(self, address: bytes) -> int:
+        return self._ledger.balance(address)
+
+
+def _share(signed: SignedShare) -> Share:
+    return Share(member=signed.message.member, data=signed.message.data)
+
+
+def _entry(transaction: EncryptedTransaction, opened: OpenedEntry) -> Entry:
+    header = transaction.header
+    return Entry(
+        sender=header.sender,
+        nonce=header.nonce,
+        gas_limit=header.gas_limit,
+        max_fee_per_gas=header.max_fee_per_gas,
+        max_priority_fee_per_gas=header.max_priority_fee_per_gas,
+        payload=opened.content,
+    )
+
+
+def _reveal(
+    ready: Ready, batch_key: BatchKey, opened: Sequence[OpenedEntry], receipts: Sequence[ExecutionReceipt]
+) -> Reveal:
+    positions = tuple(
+        Opened(
+            outcome=Outcome[receipt.code.upper()],
+            plaintext_root=ZERO_HASH if entry.payload is None else Plaintext(payload=entry.payload).root,
+        )
+        for entry, receipt in zip(opened, receipts, strict=True)
+    )
+    encoded = batch_key.encode()
+    if len(encoded) > MAX_BATCH_KEY_BYTES:
+        raise ValueError("the batch key is larger than a reveal may hold")
+    return Reveal(commitment_root=ready.commitment.root, batch_key=encoded, positions=positions)
+
+
+__all__ = ["Executed", "Follower", "NotEnoughShares", "OpenedEntry", "Outcome", "open_entry"]

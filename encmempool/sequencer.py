@@ -1,0 +1,195 @@
+"""The sequencer: receipts for ciphertexts and signed order commitments. Holds no key material and sees no plaintext.
+
+Sans-IO. Whatever it signs is stored before it leaves, one commitment for a height for ever; restarted from its
+records it sends the same bytes again.
+
+Requirements:
+SEQ-1  a receipt leaves only after the transaction and the receipt are durable
+SEQ-2  receipt sequences ascend without gaps
+SEQ-3  one commitment per height; it is durable before it leaves
+SEQ-4  a receipt's include_by height is at most the transaction's valid_until and the key's end
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from encmempool.envelope import Terms
+from encmempool.errors import Rejected
+from encmempool.mempool import CiphertextVerifier, Mempool, Pending, StateView
+from encmempool.ordering import Policy
+from encmempool.ssz import Hash, Limit, SszObject
+from encmempool.store import Records
+from encmempool.types import (
+    MAX_BATCH,
+    BatchList,
+    EncryptedTransaction,
+    OrderCommitment,
+    Proposal,
+    Receipt,
+    SignedCommitment,
+    SignedReceipt,
+    signing_digest,
+)
+from threshold.encoding import u64
+from threshold.sansio import Persist, Send, Signer
+
+TRANSACTION = "transaction"
+RECEIPT = "receipt"
+COMMITMENT = "commitment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommittedBatch(SszObject):
+    """What the sequencer stores of a height: the signed commitment and the ids it commits to."""
+
+    commitment: SignedCommitment
+    tx_ids: Annotated[tuple[Hash, ...], Limit(MAX_BATCH)]
+
+
+class Sequencer:
+    def __init__(
+        self,
+        *,
+        terms: Terms,
+        committee_id: bytes,
+        identity: Signer,
+        verifier: CiphertextVerifier,
+        state: StateView,
+        records: Records,
+    ) -> None:
+        self._terms = terms
+        self._committee_id = committee_id
+        self._identity = identity
+        self._state = state
+        self._policy = Policy(terms.key_set.policy_id)
+        self._mempool = Mempool(terms, verifier, state)
+        self._transactions: dict[bytes, EncryptedTransaction] = {}
+        self._receipts: dict[bytes, SignedReceipt] = {}
+        self._batches: list[CommittedBatch] = []
+        self._unexecuted: list[CommittedBatch] = []
+        self._restore(records)
+
+    @property
+    def height(self) -> int:
+        """Of the last commitment, 0 before the first."""
+        return self._terms.key_set.start_height - 1 + len(self._batches)
+
+    @property
+    def pending(self) -> int:
+        return len(self._mempool)
+
+    def next_nonce(self, sender: bytes) -> int:
+        return self._mempool.next_nonce(sender)
+
+    def receipt(self, tx_id: bytes) -> SignedReceipt | None:
+        return self._receipts.get(tx_id)
+
+    def transaction(self, tx_id: bytes) -> EncryptedTransaction | None:
+        return self._transactions.get(tx_id)
+
+    def batch(self, height: int) -> CommittedBatch | None:
+        at = height - self._terms.key_set.start_height
+        return self._batches[at] if 0 <= at < len(self._batches) else None
+
+    def submit(self, data: bytes, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
+        """Admit one encoded envelope. The last effect sends the signed receipt. Raises Malformed or Rejected."""
+        transaction = EncryptedTransaction.decode(data)
+        self._note_execution()
+        height = self.height + 1
+        self._mempool.expire(height=height)
+        self._mempool.check(transaction, height=height)
+        deadlines = self._terms.genesis.deadlines
+        receipt = Receipt(
+            tx_id=transaction.tx_id,
+            sequence=len(self._receipts),
+            received_at_ms=now_ms,
+            include_by_height=min(
+                self.height + deadlines.include_heights,
+                transaction.header.valid_until,
+                self._terms.key_set.valid_until,
+            ),
+            include_by_l1_block=l1_block + deadlines.include_l1_blocks,
+            reveal_by_l1_block=l1_block + deadlines.include_l1_blocks + deadlines.reveal_l1_blocks,
+        )
+        signature = self._identity.sign(signing_digest(receipt, self._terms.genesis_root))
+        signed = SignedReceipt(message=receipt, signature=signature)
+        self._take(transaction, signed)
+        return (
+            Persist(kind=TRANSACTION, key=transaction.tx_id, value=transaction.encoded),
+            Persist(kind=RECEIPT, key=u64(receipt.sequence), value=signed.encoded),
+            Send(message=signed.encoded),
+        )
+
+    def commit(self, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
+        """Fix the next height's order; an empty batch is valid. The last effect sends the Proposal to all members."""
+        self._note_execution()
+        key_set = self._terms.key_set
+        height = self.height + 1
+        if height > key_set.valid_until:
+            raise Rejected("SEQ-3", f"the key ends at height {key_set.valid_until}: rotate the committee")
+        self._mempool.expire(height=height)
+        chosen = self._mempool.select(height=height, policy=self._policy)
+        tx_ids = tuple(p.transaction.tx_id for p in chosen)
+        parent = self._batches[-1].commitment.message if self._batches else None
+        round_before = parent.round if parent else key_set.start_round
+        commitment = OrderCommitment(
+            height=height,
+            parent=parent.root if parent else key_set.start_parent,
+            committee_id=self._committee_id,
+            key_id=key_set.key_id,
+            round=round_before + bool(chosen),
+            batch_root=BatchList(tx_ids=tx_ids).root,
+            count=len(chosen),
+            policy_id=key_set.policy_id,
+            l1_block=l1_block,
+            inbox_index=0,
+            timestamp_ms=max(now_ms, parent.timestamp_ms if parent else self._terms.genesis.timestamp_ms),
+            executed_height=self._state.latest.height,
+            state_root=self._state.latest.root,
+        )
+        signature = self._identity.sign(signing_digest(commitment, self._terms.genesis_root))
+        batch = CommittedBatch(commitment=SignedCommitment(message=commitment, signature=signature), tx_ids=tx_ids)
+        self._append(batch)
+        return (
+            Persist(kind=COMMITMENT, key=u64(height), value=batch.encoded),
+            Send(message=self.proposal(batch).encoded),
+        )
+
+    def resend(self) -> tuple[Send, ...]:
+        """After a restart: the newest proposal once more, byte for byte."""
+        return (Send(message=self.proposal(self._batches[-1]).encoded),) if self._batches else ()
+
+    def proposal(self, batch: CommittedBatch) -> Proposal:
+        """The commitment with the bytes and receipts members need to check it."""
+        return Proposal(
+            commitment=batch.commitment,
+            transactions=tuple(self._transactions[tx_id] for tx_id in batch.tx_ids),
+            receipts=tuple(self._receipts[tx_id] for tx_id in batch.tx_ids),
+        )
+
+    def _restore(self, records: Records) -> None:
+        stored = {key: EncryptedTransaction.decode(value) for key, value in records.scan(TRANSACTION)}
+        receipts = [SignedReceipt.decode(value) for _, value in records.scan(RECEIPT)]
+        for signed in receipts:
+            self._take(stored[signed.message.tx_id], signed)
+        for _, value in records.scan(COMMITMENT):
+            self._append(CommittedBatch.decode(value))
+        self._note_execution()
+
+    def _take(self, transaction: EncryptedTransaction, receipt: SignedReceipt) -> None:
+        self._transactions[transaction.tx_id] = transaction
+        self._receipts[transaction.tx_id] = receipt
+        self._mempool.add(Pending(transaction=transaction, sequence=receipt.message.sequence))
+
+    def _append(self, batch: CommittedBatch) -> None:
+        self._batches.append(batch)
+        self._unexecuted.append(batch)
+        self._mempool.commit(self._transactions[tx_id] for tx_id in batch.tx_ids)
+
+    def _note_execution(self) -> None:
+        executed = self._state.latest.height
+        while self._unexecuted and self._unexecuted[0].commitment.message.height <= executed:
+            batch = self._unexecuted.pop(0)
+            self._mempool.executed(self._transactions[tx_id].header.sender for tx_id in batch.tx_ids)

@@ -1,0 +1,137 @@
+"""Key material as it is stored, announced and agreed on: values without any scheme's mathematics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from threshold.encoding import Reader, counted, sized, u8, u16
+from threshold.errors import Malformed
+from threshold.hashing import Tag, tagged_hash
+from threshold.sansio import Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicMaterial:
+    """A public key as it is stored and announced, before any scheme has looked at it.
+
+    encryption_key       the scheme's own encoding
+    verification_keys    one for each member 1..n
+    parameters           public parameters of batched schemes, else empty
+    """
+
+    scheme: int
+    threshold: int
+    encryption_key: bytes
+    verification_keys: tuple[bytes, ...]
+    parameters: bytes = b""
+
+    @property
+    def members(self) -> int:
+        return len(self.verification_keys)
+
+    @property
+    def parameter_digest(self) -> bytes:
+        return tagged_hash(Tag.KEY_ID, b"parameters", self.parameters)
+
+    def key_id(self, network: bytes) -> bytes:
+        """32 bytes naming the key in a network. Verification keys are left out: they change with the members."""
+        return tagged_hash(Tag.KEY_ID, network, u8(self.scheme), self.encryption_key, self.parameter_digest)
+
+    def encode(self) -> bytes:
+        return b"".join(
+            (
+                u8(self.scheme),
+                u16(self.threshold),
+                sized(self.encryption_key),
+                counted(self.verification_keys),
+                sized(self.parameters),
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> PublicMaterial:
+        reader = Reader(data, "public key material")
+        material = cls(
+            scheme=reader.u8(),
+            threshold=reader.u16(),
+            encryption_key=reader.sized(),
+            verification_keys=reader.counted(),
+            parameters=reader.sized(),
+        )
+        reader.end()
+        if not 1 <= material.threshold <= material.members:
+            raise Malformed(f"threshold {material.threshold} of {material.members} members")
+        return material
+
+
+class KeyShare:
+    """One member's secret. Without repr, equality or pickling; `secret_bytes` is for the keystore only."""
+
+    __slots__ = ("__secret", "member")
+
+    def __init__(self, member: int, secret: bytes) -> None:
+        self.member = member
+        self.__secret = secret
+
+    def secret_bytes(self) -> bytes:
+        return self.__secret
+
+    def __repr__(self) -> str:
+        return f"<key share of member {self.member}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key share is not pickled: store it in a keystore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyMaterial:
+    """Outcome of a ceremony for one member.
+
+    transcript    canonical bytes of what was agreed, with the signatures of at least t members
+    blamed        members shown to have misbehaved, with the rule they broke
+    """
+
+    public: PublicMaterial
+    share: KeyShare
+    transcript: bytes
+    blamed: tuple[tuple[int, str], ...] = ()
+
+
+class CeremonyFailed(Exception):
+    """A key ceremony cannot end with a key; the message says why and who is to blame. Start a new attempt."""
+
+    def __init__(self, message: str, *, blamed: tuple[tuple[int, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.blamed = blamed
+
+
+class KeyGenerationParty(Protocol):
+    """One member of a key ceremony, sans-IO. Rounds end when everyone has spoken or their time is over."""
+
+    def start(self, *, now: float) -> tuple[Effect, ...]: ...
+    def receive(self, sender: int, message: bytes, *, now: float) -> tuple[Effect, ...]: ...
+    def tick(self, *, now: float) -> tuple[Effect, ...]: ...
+
+    @property
+    def result(self) -> KeyMaterial | None:
+        """Set once t members have signed one transcript. Raises CeremonyFailed if that can no longer happen."""
+
+
+class SelfTest(Protocol):
+    """A trial decryption with a fresh key before it is announced.
+
+    Its ciphertext is derived from the key's name alone, so every ceremony of a key repeats the identical batch and
+    nothing else can ever be opened by it.
+    """
+
+    def share(self, public: PublicMaterial, share: KeyShare) -> bytes:
+        """This member's decryption share of the test batch."""
+
+    def verify(self, public: PublicMaterial, member: int, data: bytes) -> None:
+        """Raises Malformed or Rejected naming the member."""

@@ -1,0 +1,187 @@
+"""Seam 2: the interface of a threshold encryption scheme for mempools.
+
+The batch is the unit in which a committee works: a scheme with one share per transaction loops over it, an epoch
+scheme ignores its list, a batched scheme compresses it, and the caller need not know which it holds. Everything that
+travels is bytes; points live only inside a scheme and in the values it made itself.
+
+Life of a ciphertext: encrypt, verify_ciphertext (by every party that will rely on it), a Batch in committed order,
+partial_decrypt by t members, combine, decrypt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from threshold.encoding import Reader, sized, u64
+from threshold.entropy import Random
+from threshold.hashing import Tag, tagged_hash
+from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial
+from threshold.sansio import PeerVerifier, Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemeInfo:
+    """What a user compares. Sizes in bytes; `n`, `t` and `B` are members, threshold and batch size."""
+
+    name: str
+    number: int
+    """Identifies the scheme in headers and key sets."""
+    title: str
+    setup: str
+    setup_privacy: str
+    """How many members must collude to learn the key during the setup."""
+    ciphertext_overhead_bytes: int
+    share_bytes_per_transaction: int
+    share_bytes_per_batch: int
+    secret_bytes: int
+    restrictions: str
+    pending_privacy: bool
+    """Whether a ciphertext that was not committed stays closed."""
+    hides: bool
+    """Whether contents are hidden at all before the reveal."""
+    cca: str
+    equivocation_opens: str
+    needs_default_threshold: bool
+    """Two batches signed for one height open more than what they list, so t must exceed 2n/3."""
+    addresses_height: bool
+    limits_rounds: bool
+
+    def share_bytes(self, batch_size: int) -> int:
+        return self.share_bytes_per_batch + batch_size * self.share_bytes_per_transaction
+
+
+class PublicKey(Protocol):
+    """Checked key material, loaded by its scheme: every point decoded once. Made by `Scheme.load_public_key` only."""
+
+    @property
+    def key_id(self) -> bytes:
+        """Bound into every encryption and share transcript."""
+
+    @property
+    def threshold(self) -> int: ...
+    @property
+    def members(self) -> int: ...
+
+
+class VerifiedCiphertext:
+    """A ciphertext whose public check has passed. Constructed in `Scheme.verify_ciphertext` and
+    nowhere else, so that no share can be made for an unchecked one.
+
+    ciphertext_id    32 bytes over key, associated data and ciphertext
+    parsed           the scheme's decoded form
+    """
+
+    __slots__ = ("aad", "ciphertext", "ciphertext_id", "parsed")
+
+    def __init__(self, *, key_id: bytes, ciphertext: bytes, aad: bytes, parsed: Any) -> None:
+        self.ciphertext = ciphertext
+        self.aad = aad
+        self.parsed = parsed
+        self.ciphertext_id = tagged_hash(Tag.CIPHERTEXT_ID, key_id, aad, ciphertext)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a committee opens together, in committed order."""
+
+    key_id: bytes
+    height: int
+    round: int
+    entries: tuple[VerifiedCiphertext, ...]
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        ids = (entry.ciphertext_id for entry in self.entries)
+        digest = tagged_hash(Tag.BATCH_DIGEST, self.key_id, u64(self.height), u64(self.round), *ids)
+        object.__setattr__(self, "digest", digest)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One member's message for one batch. `member` comes from the authenticated sender, never from the data."""
+
+    member: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchKey:
+    """What opens a batch.
+
+    value    canonical: the same whichever shares were combined, so it can seed a permutation
+    proof    what an auditor needs besides; depends on the shares
+    """
+
+    value: bytes
+    proof: bytes
+
+    def encode(self) -> bytes:
+        return sized(self.value) + sized(self.proof)
+
+    @classmethod
+    def decode(cls, data: bytes) -> BatchKey:
+        reader = Reader(data, "a batch key")
+        key = cls(value=reader.sized(), proof=reader.sized())
+        reader.end()
+        return key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecryptable:
+    """An entry that cannot be opened although it passed the public check."""
+
+    reason: str
+
+
+class Scheme(Protocol):
+    info: SchemeInfo
+
+    def key_generation(
+        self,
+        index: int,
+        n: int,
+        t: int,
+        *,
+        network: bytes,
+        ceremony_id: bytes,
+        signer: Signer,
+        peers: PeerVerifier,
+        random: Random,
+        round_seconds: float,
+    ) -> KeyGenerationParty:
+        """A party of the ceremony that makes a key of this scheme. Members are 1..n."""
+
+    def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> PublicKey:
+        """Decode and check. Raises Malformed or Rejected naming the part that is wrong."""
+
+    def encrypt(self, public_key: Any, plaintext: bytes, *, aad: bytes, height: int, random: Random) -> bytes:
+        """`height` matters to schemes that address one; others take 0."""
+
+    def verify_ciphertext(self, public_key: Any, ciphertext: bytes, *, aad: bytes, height: int) -> VerifiedCiphertext:
+        """The public check. Raises Malformed or CiphertextRejected."""
+
+    def precompute(self, public_key: Any, batch: Batch) -> Any:
+        """All work on a batch that needs no share."""
+
+    def partial_decrypt(self, public_key: Any, key_share: KeyShare, batch: Batch, *, random: Random) -> Share: ...
+
+    def verify_share(self, public_key: Any, batch: Batch, share: Share) -> None:
+        """Raises ShareRejected naming the member."""
+
+    def combine(self, public_key: Any, batch: Batch, shares: Sequence[Share]) -> tuple[BatchKey, tuple[int, ...]]:
+        """The batch key from any t valid shares, and the members whose shares were refused on the way.
+
+        Raises NotEnoughShares."""
+
+    def verify_batch_key(self, public_key: Any, batch: Batch, batch_key: BatchKey) -> None:
+        """What an auditor calls. Raises Malformed or Rejected."""
+
+    def decrypt(
+        self, public_key: Any, batch: Batch, batch_key: BatchKey, precomputed: Any
+    ) -> tuple[bytes | Undecryptable, ...]:
+        """One plaintext or reason per entry, from a combined or verified batch key."""

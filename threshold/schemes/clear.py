@@ -1,0 +1,136 @@
+"""No encryption at all: the ciphertext is the plaintext. The control against which the other schemes are measured.
+
+It runs the same key ceremony and the same messages, so that a pipeline with `clear` costs what everything except the
+cryptography of opening costs. Nothing is hidden from anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from threshold.curve import SCALAR_BYTES, Backend
+from threshold.entropy import Random
+from threshold.errors import NotEnoughShares, Rejected, ShareRejected
+from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial
+from threshold.sansio import PeerVerifier, Signer
+from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
+from threshold.schemes.selftest import DerivedSelfTest
+from threshold.setup import dkg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearPublicKey:
+    key_id: bytes
+    threshold: int
+    members: int
+
+
+class Clear:
+    info = SchemeInfo(
+        name="clear",
+        number=0,
+        title="no encryption (control)",
+        setup="distributed key generation, unused",
+        setup_privacy="none",
+        ciphertext_overhead_bytes=0,
+        share_bytes_per_transaction=0,
+        share_bytes_per_batch=0,
+        secret_bytes=SCALAR_BYTES,
+        restrictions="none",
+        pending_privacy=False,
+        hides=False,
+        cca="none",
+        equivocation_opens="everything is open",
+        needs_default_threshold=False,
+        addresses_height=False,
+        limits_rounds=False,
+    )
+
+    def __init__(self, backend: Backend) -> None:
+        self._group = backend.g1
+
+    def key_generation(
+        self,
+        index: int,
+        n: int,
+        t: int,
+        *,
+        network: bytes,
+        ceremony_id: bytes,
+        signer: Signer,
+        peers: PeerVerifier,
+        random: Random,
+        round_seconds: float,
+    ) -> KeyGenerationParty:
+        return dkg.Party(
+            index=index,
+            n=n,
+            t=t,
+            group=self._group,
+            material=lambda key, verification_keys: PublicMaterial(
+                scheme=self.info.number, threshold=t, encryption_key=key, verification_keys=verification_keys
+            ),
+            ceremony_id=ceremony_id,
+            signer=signer,
+            peers=peers,
+            random=random,
+            round_seconds=round_seconds,
+            self_test=DerivedSelfTest(self, network=network, random=random),
+        )
+
+    def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> ClearPublicKey:
+        if material.scheme != self.info.number:
+            raise Rejected("CLR-1", "the key material is not for the clear scheme")
+        return ClearPublicKey(key_id=key_id, threshold=material.threshold, members=material.members)
+
+    def encrypt(
+        self, public_key: ClearPublicKey, plaintext: bytes, *, aad: bytes, height: int, random: Random
+    ) -> bytes:
+        return plaintext
+
+    def verify_ciphertext(
+        self, public_key: ClearPublicKey, ciphertext: bytes, *, aad: bytes, height: int
+    ) -> VerifiedCiphertext:
+        return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=None)
+
+    def precompute(self, public_key: ClearPublicKey, batch: Batch) -> None:
+        """Nothing to prepare."""
+
+    def partial_decrypt(
+        self, public_key: ClearPublicKey, key_share: KeyShare, batch: Batch, *, random: Random
+    ) -> Share:
+        return Share(member=key_share.member, data=b"")
+
+    def verify_share(self, public_key: ClearPublicKey, batch: Batch, share: Share) -> None:
+        if not 1 <= share.member <= public_key.members or share.data:
+            raise ShareRejected("CLR-2", f"member {share.member}'s share is not empty", member=share.member)
+
+    def combine(
+        self, public_key: ClearPublicKey, batch: Batch, shares: Sequence[Share]
+    ) -> tuple[BatchKey, tuple[int, ...]]:
+        refused = []
+        valid = set()
+        for share in shares:
+            try:
+                self.verify_share(public_key, batch, share)
+                valid.add(share.member)
+            except ShareRejected:
+                refused.append(share.member)
+        if len(valid) < public_key.threshold:
+            message = f"{len(valid)} valid shares of {public_key.threshold} needed"
+            raise NotEnoughShares("CLR-2", message, blamed=tuple(refused))
+        return BatchKey(value=b"", proof=b""), tuple(refused)
+
+    def verify_batch_key(self, public_key: ClearPublicKey, batch: Batch, batch_key: BatchKey) -> None:
+        if batch_key.value or batch_key.proof:
+            raise Rejected("CLR-2", "the batch key is not empty")
+
+    def decrypt(
+        self, public_key: ClearPublicKey, batch: Batch, batch_key: BatchKey, precomputed: None
+    ) -> tuple[bytes | Undecryptable, ...]:
+        return tuple(entry.ciphertext for entry in batch.entries)
+
+
+def make(backend: Backend) -> Clear:
+    return Clear(backend)

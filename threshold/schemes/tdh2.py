@@ -1,0 +1,314 @@
+"""TDH2: threshold ElGamal with a publicly checkable ciphertext, over G1.
+
+Shoup and Gennaro, "Securing threshold cryptosystems against chosen ciphertext attack", J. Cryptology 2002, with the
+body, the associated data and the key's name inside the ciphertext's transcript. Secure against chosen ciphertexts
+under DDH in G1 in the random-oracle model. One secret scalar per member, no restriction on what is opened when; the
+price is 48 bytes and one multiplication per transaction and member.
+
+Ciphertext, 160 bytes more than the plaintext: u (48) | ubar (48) | challenge (16) | response (32) | sealed body.
+Share of a batch of B: B points (48 each) | one equality proof (48).
+
+Requirements:
+TDH-1  u and ubar are canonical points of G1, in the subgroup, not the identity
+TDH-2  the challenge equals the transcript's over key, associated data, u, ubar, w, wbar and body
+TDH-3  a share has one point for each entry of the batch and one proof
+TDH-4  the proof shows one exponent behind the member's verification key and every point
+TDH-5  a batch key comes from exactly t valid shares of distinct members and equals what they combine to
+TDH-6  the encryption key and every verification key are points as in TDH-1, on one polynomial of degree t-1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from threshold import entropy, proofs
+from threshold.curve import G1, G1_BYTES, ORDER, SCALAR_BYTES, Backend, FixedBase, Group
+from threshold.encoding import Reader, counted, enc, u16
+from threshold.entropy import Random
+from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected
+from threshold.hashing import CHALLENGE_BYTES, Tag, challenge
+from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial
+from threshold.polynomial import lagrange_at
+from threshold.sansio import PeerVerifier, Signer
+from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
+from threshold.schemes.selftest import DerivedSelfTest
+from threshold.setup import dkg
+from threshold.sharing import recover_points
+from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
+
+PROOF_BYTES = CHALLENGE_BYTES + SCALAR_BYTES
+HEADER_BYTES = 2 * G1_BYTES + PROOF_BYTES
+OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tdh2PublicKey:
+    key_id: bytes
+    threshold: int
+    point: G1
+    verification_keys: tuple[G1, ...]
+    group: Group[G1]
+
+    @property
+    def members(self) -> int:
+        return len(self.verification_keys)
+
+    @cached_property
+    def point_bytes(self) -> bytes:
+        return self.group.encode(self.point)
+
+    @cached_property
+    def times_point(self) -> FixedBase[G1]:
+        return self.group.fixed_base(self.point)
+
+    @cached_property
+    def times_gbar(self) -> FixedBase[G1]:
+        """The second generator, whose logarithm nobody knows."""
+        return self.group.fixed_base(self.group.hash_to_curve(enc(self.key_id), Tag.TDH2_GENERATOR.value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ciphertext:
+    u: G1
+    u_bytes: bytes
+    ubar_bytes: bytes
+    body: bytes
+
+
+class Tdh2:
+    info = SchemeInfo(
+        name="tdh2",
+        number=1,
+        title="TDH2 threshold ElGamal",
+        setup="distributed key generation",
+        setup_privacy="t",
+        ciphertext_overhead_bytes=OVERHEAD_BYTES,
+        share_bytes_per_transaction=G1_BYTES,
+        share_bytes_per_batch=PROOF_BYTES,
+        secret_bytes=SCALAR_BYTES,
+        restrictions="none",
+        pending_privacy=True,
+        hides=True,
+        cca="DDH in G1, random oracle",
+        equivocation_opens="only what either batch lists",
+        needs_default_threshold=False,
+        addresses_height=False,
+        limits_rounds=False,
+    )
+
+    def __init__(self, backend: Backend) -> None:
+        self._group = backend.g1
+
+    @cached_property
+    def _times_generator(self) -> FixedBase[G1]:
+        return self._group.fixed_base(self._group.generator)
+
+    def key_generation(
+        self,
+        index: int,
+        n: int,
+        t: int,
+        *,
+        network: bytes,
+        ceremony_id: bytes,
+        signer: Signer,
+        peers: PeerVerifier,
+        random: Random,
+        round_seconds: float,
+    ) -> KeyGenerationParty:
+        return dkg.Party(
+            index=index,
+            n=n,
+            t=t,
+            group=self._group,
+            material=self.material(t),
+            ceremony_id=ceremony_id,
+            signer=signer,
+            peers=peers,
+            random=random,
+            round_seconds=round_seconds,
+            self_test=DerivedSelfTest(self, network=network, random=random),
+        )
+
+    def material(self, t: int) -> dkg.MaterialBuilder:
+        return lambda key, verification_keys: PublicMaterial(
+            scheme=self.info.number, threshold=t, encryption_key=key, verification_keys=verification_keys
+        )
+
+    def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> Tdh2PublicKey:
+        group = self._group
+        if material.scheme != self.info.number or material.parameters:
+            raise Rejected("TDH-6", "the key material is not a tdh2 key")
+        point = group.decode(material.encryption_key)
+        verification_keys = tuple(map(group.decode, material.verification_keys))
+        first = range(1, material.threshold + 1)
+        for at, expected in ((0, point), *enumerate(verification_keys[material.threshold :], material.threshold + 1)):
+            interpolated = group.msm(verification_keys[: material.threshold], lagrange_at(at, first, ORDER))
+            if not group.equal(interpolated, expected):
+                raise Rejected("TDH-6", "the verification keys are not on one polynomial of degree t-1")
+        return Tdh2PublicKey(
+            key_id=key_id,
+            threshold=material.threshold,
+            point=point,
+            verification_keys=verification_keys,
+            group=group,
+        )
+
+    def encrypt(self, public_key: Tdh2PublicKey, plaintext: bytes, *, aad: bytes, height: int, random: Random) -> bytes:
+        """Five fixed-base multiplications."""
+        encode = self._group.encode
+        r, s = entropy.scalar(random, ORDER), entropy.scalar(random, ORDER)
+        u, ubar = encode(self._times_generator(r)), encode(public_key.times_gbar(r))
+        w, wbar = encode(self._times_generator(s)), encode(public_key.times_gbar(s))
+        key = _body_key(public_key, encode(public_key.times_point(r)), u, ubar, aad)
+        body = seal(key, plaintext, aad)
+        e = _encryption_challenge(public_key, aad, u, ubar, w, wbar, body)
+        f = (s + r * e) % ORDER
+        return u + ubar + e.to_bytes(CHALLENGE_BYTES, "big") + f.to_bytes(SCALAR_BYTES, "big") + body
+
+    def verify_ciphertext(
+        self, public_key: Tdh2PublicKey, ciphertext: bytes, *, aad: bytes, height: int
+    ) -> VerifiedCiphertext:
+        """Two fixed-base and two 128-bit multiplications."""
+        group = self._group
+        if len(ciphertext) < OVERHEAD_BYTES:
+            raise Malformed(f"a tdh2 ciphertext has at least {OVERHEAD_BYTES} bytes, not {len(ciphertext)}")
+        reader = Reader(ciphertext, "a tdh2 ciphertext")
+        u_bytes, ubar_bytes = reader.take(G1_BYTES), reader.take(G1_BYTES)
+        e, f = reader.uint(CHALLENGE_BYTES), reader.scalar(ORDER)
+        body = ciphertext[HEADER_BYTES:]
+        u, ubar = group.decode(u_bytes), group.decode(ubar_bytes)
+        w = group.add(self._times_generator(f), group.negate(group.multiply(u, e)))
+        wbar = group.add(public_key.times_gbar(f), group.negate(group.multiply(ubar, e)))
+        if e != _encryption_challenge(public_key, aad, u_bytes, ubar_bytes, group.encode(w), group.encode(wbar), body):
+            raise CiphertextRejected("TDH-2", "the ciphertext's proof does not hold for this key and associated data")
+        parsed = _Ciphertext(u=u, u_bytes=u_bytes, ubar_bytes=ubar_bytes, body=body)
+        return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=parsed)
+
+    def precompute(self, public_key: Tdh2PublicKey, batch: Batch) -> None:
+        """Nothing can be done before the shares."""
+
+    def partial_decrypt(self, public_key: Tdh2PublicKey, key_share: KeyShare, batch: Batch, *, random: Random) -> Share:
+        """One multiplication for each entry, and two multi-scalar multiplications with 128-bit weights."""
+        secret = int.from_bytes(key_share.secret_bytes(), "big")
+        images = self._group.multiply_each([entry.parsed.u for entry in batch.entries], secret)
+        data = b"".join(map(self._group.encode, images))
+        statement = self._statement(public_key, batch, key_share.member, images, data)
+        return Share(
+            member=key_share.member,
+            data=data + proofs.prove_equality(self._group, statement, secret, random).encode(),
+        )
+
+    def verify_share(self, public_key: Tdh2PublicKey, batch: Batch, share: Share) -> None:
+        self._checked_points(public_key, batch, share)
+
+    def combine(
+        self, public_key: Tdh2PublicKey, batch: Batch, shares: Sequence[Share]
+    ) -> tuple[BatchKey, tuple[int, ...]]:
+        accepted: dict[int, tuple[Share, tuple[G1, ...]]] = {}
+        refused: list[int] = []
+        for share in shares:
+            if share.member in accepted:
+                continue
+            try:
+                accepted[share.member] = (share, self._checked_points(public_key, batch, share))
+            except (Malformed, ShareRejected):
+                refused.append(share.member)
+            if len(accepted) == public_key.threshold:
+                break
+        else:
+            raise NotEnoughShares(
+                "TDH-5",
+                f"{len(accepted)} valid shares of {public_key.threshold} needed"
+                + (f"; refused those of members {sorted(refused)}" if refused else ""),
+                blamed=tuple(refused),
+            )
+        proof = [u16(member) + share.data for member, (share, _) in sorted(accepted.items())]
+        value = self._combined({member: points for member, (_, points) in accepted.items()})
+        return BatchKey(value=value, proof=counted(proof)), tuple(refused)
+
+    def verify_batch_key(self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey) -> None:
+        reader = Reader(batch_key.proof, "the proof of a tdh2 batch key")
+        pieces = reader.counted()
+        reader.end()
+        shares = [Share(member=int.from_bytes(piece[:2], "big"), data=piece[2:]) for piece in pieces]
+        members = [share.member for share in shares]
+        if len(members) != public_key.threshold or members != sorted(set(members)):
+            raise Rejected("TDH-5", f"a batch key needs exactly {public_key.threshold} distinct shares in order")
+        points = {share.member: self._checked_points(public_key, batch, share) for share in shares}
+        if self._combined(points) != batch_key.value:
+            raise Rejected("TDH-5", "the batch key is not what its shares combine to")
+
+    def decrypt(
+        self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey, precomputed: None
+    ) -> tuple[bytes | Undecryptable, ...]:
+        if len(batch_key.value) != len(batch) * G1_BYTES:
+            raise Malformed("the batch key does not have one point for each entry")
+        return tuple(
+            _open(public_key, entry, batch_key.value[at * G1_BYTES : (at + 1) * G1_BYTES])
+            for at, entry in enumerate(batch.entries)
+        )
+
+    def _combined(self, points: dict[int, tuple[G1, ...]]) -> bytes:
+        return b"".join(map(self._group.encode, recover_points(self._group, points)))
+
+    def _checked_points(self, public_key: Tdh2PublicKey, batch: Batch, share: Share) -> tuple[G1, ...]:
+        """The share's points, once its proof holds."""
+        member, size = share.member, len(batch) * G1_BYTES
+        if not 1 <= member <= public_key.members:
+            raise ShareRejected("TDH-3", f"there is no member {member}", member=member)
+        if len(share.data) != size + PROOF_BYTES:
+            raise ShareRejected(
+                "TDH-3",
+                f"member {member}'s share has {len(share.data)} bytes, not {size + PROOF_BYTES}",
+                member=member,
+            )
+        data = share.data[:size]
+        try:
+            points = tuple(self._group.decode(data[at : at + G1_BYTES]) for at in range(0, size, G1_BYTES))
+            proof = proofs.EqualityProof.read(Reader(share.data[size:], "a share's proof"))
+        except Malformed as error:
+            raise ShareRejected("TDH-3", f"member {member}'s share: {error}", member=member) from error
+        statement = self._statement(public_key, batch, member, points, data)
+        if not proofs.verify_equality(self._group, statement, proof):
+            raise ShareRejected("TDH-4", f"the proof of member {member}'s share does not hold", member=member)
+        return points
+
+    def _statement(
+        self, public_key: Tdh2PublicKey, batch: Batch, member: int, images: tuple[G1, ...], image_bytes: bytes
+    ) -> proofs.EqualityStatement[G1]:
+        public = public_key.verification_keys[member - 1]
+        return proofs.EqualityStatement(
+            public=public,
+            bases=tuple(entry.parsed.u for entry in batch.entries),
+            images=images,
+            encoded=self._group.encode(public) + b"".join(e.parsed.u_bytes for e in batch.entries) + image_bytes,
+            tag=Tag.TDH2_SHARE,
+            weight_tag=Tag.TDH2_WEIGHT,
+            context=(public_key.key_id, batch.digest, u16(member)),
+        )
+
+
+def _body_key(public_key: Tdh2PublicKey, shared: bytes, u: bytes, ubar: bytes, aad: bytes) -> bytes:
+    return derive_key(Tag.TDH2_KEM, shared, public_key.key_id, u, ubar, aad)
+
+
+def _encryption_challenge(
+    public_key: Tdh2PublicKey, aad: bytes, u: bytes, ubar: bytes, w: bytes, wbar: bytes, body: bytes
+) -> int:
+    return challenge(Tag.TDH2_ENCRYPT, public_key.key_id, public_key.point_bytes, aad, u, ubar, w, wbar, body)
+
+
+def _open(public_key: Tdh2PublicKey, entry: VerifiedCiphertext, shared: bytes) -> bytes | Undecryptable:
+    parsed: _Ciphertext = entry.parsed
+    key = _body_key(public_key, shared, parsed.u_bytes, parsed.ubar_bytes, entry.aad)
+    try:
+        return unseal(key, parsed.body, entry.aad)
+    except AuthenticationFailed as error:
+        return Undecryptable(reason=str(error))
+
+
+def make(backend: Backend) -> Tdh2:
+    return Tdh2(backend)
