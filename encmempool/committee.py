@@ -41,6 +41,7 @@ from encmempool.types import (
     Proposal,
     ShareRelease,
     SignedAbstain,
+    SignedReceipt,
     SignedShare,
     SignedVote,
     Vote,
@@ -81,6 +82,7 @@ class Chain:
         self._committed: set[bytes] = set()
         self._nonces: set[tuple[bytes, int]] = set()
         self._verified: dict[bytes, VerifiedCiphertext] = {}
+        self._receipts: set[SignedReceipt] = set()
 
     @property
     def next_height(self) -> int:
@@ -98,6 +100,19 @@ class Chain:
             known = self._verified[transaction.tx_id] = self.committee.verify_ciphertext(transaction)
         return known
 
+    def prepare_receipt(self, signed: SignedReceipt) -> None:
+        """Check a receipt's signature ahead of its commitment."""
+        if signed not in self._receipts:
+            require_signer(
+                self.committee.key_set.sequencer,
+                signed.message,
+                signed.signature,
+                self.committee.terms.genesis_root,
+                rule="VOT-6",
+                who="the sequencer",
+            )
+            self._receipts.add(signed)
+
     def extend(self, proposal: Proposal, *, now_ms: int | None = None) -> Ready:
         """Check everything a vote says (VOT-1 to VOT-9) and append. Raises Malformed or Rejected.
 
@@ -114,6 +129,7 @@ class Chain:
             self._committed.add(transaction.tx_id)
             self._nonces.add((transaction.header.sender, transaction.header.nonce))
             self._verified.pop(transaction.tx_id, None)
+        self._receipts.difference_update(proposal.receipts)
         return ready
 
     def _check_commitment(self, proposal: Proposal, now_ms: int | None) -> None:
@@ -222,14 +238,7 @@ class Chain:
         for transaction, signed in zip(proposal.transactions, proposal.receipts, strict=True):
             if signed.message.tx_id != transaction.tx_id:
                 raise Rejected("VOT-6", f"the receipt is not that of transaction 0x{transaction.tx_id.hex()}")
-            require_signer(
-                self.committee.key_set.sequencer,
-                signed.message,
-                signed.signature,
-                self.committee.terms.genesis_root,
-                rule="VOT-6",
-                who="the sequencer",
-            )
+            self.prepare_receipt(signed)
             sequences.append(signed.message.sequence)
         if len(set(sequences)) != len(sequences):
             raise Rejected("VOT-6", "two receipts have one sequence")

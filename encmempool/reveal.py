@@ -53,6 +53,11 @@ KEPT_STATES = 64
 Stage = Callable[[str], AbstractContextManager[object]]
 
 
+def no_stage(name: str) -> AbstractContextManager[object]:
+    """Measures nothing."""
+    return nullcontext()
+
+
 class Outcome(IntEnum):
     """What can become of a transaction; the numbers stand in reveals."""
 
@@ -114,9 +119,7 @@ def open_entry(committee: Committee, transaction: EncryptedTransaction, opened: 
 class Follower:
     """Follows published messages and holds the executed state. Gives sequencer and members their StateView."""
 
-    def __init__(
-        self, committee: Committee, *, records: Records | None = None, stage: Stage = lambda name: nullcontext()
-    ) -> None:
+    def __init__(self, committee: Committee, *, records: Records | None = None, stage: Stage = no_stage) -> None:
         """`stage` brackets the named parts of the work, for measuring."""
         self.committee = committee
         self._stage = stage

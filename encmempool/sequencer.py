@@ -93,6 +93,13 @@ class Sequencer:
         at = height - self._terms.key_set.start_height
         return self._batches[at] if 0 <= at < len(self._batches) else None
 
+    def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
+        """What has a receipt and no place in a commitment yet, by sequence."""
+        committed = {tx_id for batch in self._batches for tx_id in batch.tx_ids}
+        return tuple(
+            (self._transactions[tx_id], receipt) for tx_id, receipt in self._receipts.items() if tx_id not in committed
+        )
+
     def submit(self, data: bytes, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
         """Admit one encoded envelope. The last effect sends the signed receipt. Raises Malformed or Rejected."""
         transaction = EncryptedTransaction.decode(data)

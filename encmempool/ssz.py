@@ -1,23 +1,33 @@
-"""SSZ for frozen dataclasses: canonical bytes, strict decoding, hash tree roots. The only importer of remerkleable.
+"""SSZ for frozen dataclasses: canonical bytes, strict decoding, hash tree roots.
 
-A field's annotation names its SSZ type, and a class' codec is derived from its fields once. Hash trees are
-remerkleable's; serialisation is written out here, because its containers cost half a millisecond a transaction, more
-than all the cryptography of admission. Decoding accepts exactly what encoding produces. The tests hold every object
-of the protocol equal to remerkleable's own containers, bytes and root.
+A field's annotation names its SSZ type, and a class' codec is derived from its fields once. Decoding accepts exactly
+what encoding produces. Written out here because the containers of the well-kept library, remerkleable, cost half a
+millisecond a transaction, more than all the cryptography of its admission; the tests hold every object of the
+protocol equal to remerkleable's, bytes and root. Source: Ethereum consensus-specs, ssz/simple-serialize.md.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
 from typing import Annotated, Any, Protocol, Self, get_args, get_type_hints
 
-from remerkleable.tree import Node, PairNode, Root, RootNode, subtree_fill_to_contents, zero_node
-
 from threshold.errors import Malformed
 
 _OFFSET_BYTES = 4
+_sha256 = hashlib.sha256
+
+
+def _zero_hashes(depth: int) -> list[bytes]:
+    hashes = [bytes(32)]
+    for _ in range(depth):
+        hashes.append(_sha256(hashes[-1] * 2).digest())
+    return hashes
+
+
+_ZERO_HASHES = _zero_hashes(64)
 
 
 def _depth(count: int) -> int:
@@ -30,7 +40,7 @@ class SszType(Protocol):
 
     def encode(self, value: Any) -> bytes: ...
     def decode(self, data: bytes) -> Any: ...
-    def node(self, value: Any) -> Node: ...
+    def root(self, value: Any) -> bytes: ...
 
 
 class Uint:
@@ -44,8 +54,8 @@ class Uint:
     def decode(self, data: bytes) -> int:
         return int.from_bytes(data, "little")
 
-    def node(self, value: int) -> Node:
-        return _leaf(self.encode(value))
+    def root(self, value: int) -> bytes:
+        return chunk(self.encode(value))
 
 
 class ByteVector:
@@ -61,9 +71,8 @@ class ByteVector:
     def decode(self, data: bytes) -> bytes:
         return data
 
-    def node(self, value: bytes) -> Node:
-        self.encode(value)
-        return _fill(_chunks(value), self._depth)
+    def root(self, value: bytes) -> bytes:
+        return merkleize(_chunks(self.encode(value)), self._depth)
 
 
 class ByteList:
@@ -83,8 +92,8 @@ class ByteList:
             raise Malformed(f"a byte list of {len(data)} bytes exceeds its limit of {self._limit}")
         return data
 
-    def node(self, value: bytes) -> Node:
-        return PairNode(_fill(_chunks(self.encode(value)), self._depth), _length_leaf(len(value)))
+    def root(self, value: bytes) -> bytes:
+        return list_root(_chunks(self.encode(value)), len(value), self._depth)
 
 
 class ListOf:
@@ -125,11 +134,11 @@ class ListOf:
             raise Malformed(f"a list of {len(parts)} elements exceeds its limit of {self._limit}")
         return tuple(map(self._element.decode, parts))
 
-    def node(self, value: Sequence[Any]) -> Node:
+    def root(self, value: Sequence[Any]) -> bytes:
         if len(value) > self._limit:
             raise ValueError(f"at most {self._limit} elements are allowed, not {len(value)}")
-        leaves = _chunks(self.encode(value)) if self._packed else [self._element.node(item) for item in value]
-        return list_node(leaves, len(value), self._depth)
+        leaves = _chunks(self.encode(value)) if self._packed else [self._element.root(item) for item in value]
+        return list_root(leaves, len(value), self._depth)
 
 
 class _Container:
@@ -183,11 +192,12 @@ class _Container:
                     values[name] = t.decode(next(parts))
         return self._kind(**values)
 
-    def field_node(self, value: SszObject, name: str) -> Node:
-        return _field_node(self._types[name], getattr(value, name))
+    def field_root(self, value: SszObject, name: str) -> bytes:
+        item = getattr(value, name)
+        return item.root if isinstance(item, SszObject) else self._types[name].root(item)
 
-    def node(self, value: SszObject) -> Node:
-        return _fill([_field_node(t, getattr(value, name)) for name, t in self._types.items()], self._depth)
+    def root(self, value: SszObject) -> bytes:
+        return merkleize([self.field_root(value, name) for name in self._types], self._depth)
 
 
 class SszObject:
@@ -205,13 +215,9 @@ class SszObject:
         return self.codec().encode(self)
 
     @cached_property
-    def node(self) -> Node:
-        return self.codec().node(self)
-
-    @cached_property
     def root(self) -> bytes:
         """hash_tree_root, with SHA-256."""
-        return bytes(self.node.merkle_root())
+        return self.codec().root(self)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -247,21 +253,34 @@ class Limit:
         self.limit = limit
 
 
-def pair(left: Node, right: Node) -> Node:
-    return PairNode(left, right)
+def chunk(data: bytes) -> bytes:
+    """At most 32 bytes, filled up with zeros on the right."""
+    return data.ljust(32, b"\0")
 
 
-def bytes_leaf(data: bytes) -> Node:
-    """At most 32 bytes as one chunk."""
-    return _leaf(data)
+def uint_chunk(value: int) -> bytes:
+    return value.to_bytes(32, "little")
 
 
-def uint_leaf(value: int) -> Node:
-    return _leaf(value.to_bytes(32, "little"))
+def hash_pair(left: bytes, right: bytes) -> bytes:
+    return _sha256(left + right).digest()
 
 
-def list_node(leaves: Sequence[Node], length: int, depth: int) -> Node:
-    return PairNode(_fill(leaves, depth), _length_leaf(length))
+def merkleize(leaves: Sequence[bytes], depth: int) -> bytes:
+    """Root of the tree with 2^depth leaves of 32 bytes: those given, then zeros."""
+    level = list(leaves)
+    if not level:
+        return _ZERO_HASHES[depth]
+    for height in range(depth):
+        if len(level) % 2:
+            level.append(_ZERO_HASHES[height])
+        level = [_sha256(level[at] + level[at + 1]).digest() for at in range(0, len(level), 2)]
+    return level[0]
+
+
+def list_root(leaves: Sequence[bytes], length: int, depth: int) -> bytes:
+    """A list's root: its elements' tree, mixed with its length."""
+    return hash_pair(merkleize(leaves, depth), uint_chunk(length))
 
 
 def _type_of(hint: Any) -> SszType:
@@ -271,24 +290,8 @@ def _type_of(hint: Any) -> SszType:
     return ListOf(_type_of(get_args(python_type)[0]), mark.limit) if isinstance(mark, Limit) else mark
 
 
-def _field_node(kind: SszType, value: Any) -> Node:
-    return value.node if isinstance(value, SszObject) else kind.node(value)
-
-
-def _leaf(data: bytes) -> Node:
-    return RootNode(Root(data.ljust(32, b"\0")))
-
-
-def _length_leaf(length: int) -> Node:
-    return _leaf(length.to_bytes(32, "little"))
-
-
-def _chunks(data: bytes) -> list[Node]:
-    return [_leaf(data[at : at + 32]) for at in range(0, len(data), 32)]
-
-
-def _fill(leaves: Sequence[Node], depth: int) -> Node:
-    return subtree_fill_to_contents(list(leaves), depth) if leaves else zero_node(depth)
+def _chunks(data: bytes) -> list[bytes]:
+    return [chunk(data[at : at + 32]) for at in range(0, len(data), 32)]
 
 
 def _offsets(parts: Sequence[bytes]) -> bytes:

@@ -20,10 +20,10 @@ from encmempool.ssz import (
     Limit,
     Signature,
     SszObject,
-    bytes_leaf,
-    list_node,
-    pair,
-    uint_leaf,
+    chunk,
+    hash_pair,
+    list_root,
+    uint_chunk,
 )
 
 MAX_SIZE_CLASS = 1 << 16
@@ -168,10 +168,8 @@ class EncryptedTransaction(SszObject):
 
     @cached_property
     def tx_id(self) -> bytes:
-        """Root without the signature."""
-        # The root of an UnsignedTransaction, reusing the header's tree.
-        body = self.codec().field_node(self, "ciphertext")
-        return bytes(pair(self.header.node, body).merkle_root())
+        """Root of the UnsignedTransaction."""
+        return hash_pair(self.header.root, self.codec().field_root(self, "ciphertext"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,31 +343,26 @@ class State(SszObject):
 def state_root(state: LedgerState) -> bytes:
     """The root of the `State` a ledger is in.
 
-    Builds the hash tree from its leaves: this is done for every account at every height. A test holds the two equal.
+    Hashes straight from the leaves: this is done for every account at every height. A test holds the two equal.
     """
     accounts = [
-        pair(pair(bytes_leaf(a.address), uint_leaf(a.nonce)), pair(uint_leaf(a.balance), _ZERO_LEAF))
+        hash_pair(hash_pair(chunk(a.address), uint_chunk(a.nonce)), hash_pair(uint_chunk(a.balance), ZERO_HASH))
         for a in state.accounts
     ]
     tokens = [
-        pair(pair(bytes_leaf(b.token), bytes_leaf(b.owner)), pair(uint_leaf(b.amount), _ZERO_LEAF))
+        hash_pair(hash_pair(chunk(b.token), chunk(b.owner)), hash_pair(uint_chunk(b.amount), ZERO_HASH))
         for b in state.token_balances
     ]
     pools = [
-        pair(pair(bytes_leaf(p.token0), bytes_leaf(p.token1)), pair(uint_leaf(p.reserve0), uint_leaf(p.reserve1)))
+        hash_pair(
+            hash_pair(chunk(p.token0), chunk(p.token1)), hash_pair(uint_chunk(p.reserve0), uint_chunk(p.reserve1))
+        )
         for p in state.pools
     ]
-    top = pair(
-        pair(uint_leaf(state.height), list_node(accounts, len(accounts), _STATE_DEPTH)),
-        pair(
-            list_node(tokens, len(tokens), _STATE_DEPTH),
-            list_node(pools, len(pools), _POOL_DEPTH),
-        ),
+    return hash_pair(
+        hash_pair(uint_chunk(state.height), list_root(accounts, len(accounts), _STATE_DEPTH)),
+        hash_pair(list_root(tokens, len(tokens), _STATE_DEPTH), list_root(pools, len(pools), _POOL_DEPTH)),
     )
-    return bytes(top.merkle_root())
-
-
-_ZERO_LEAF = bytes_leaf(b"")
 
 
 # --- signatures ------------------------------------------------------------------------------------------------------

@@ -125,20 +125,19 @@ class EqualityStatement(Generic[Point]):
     weight_tag: Tag
     context: tuple[bytes, ...]
 
-    def folded(self, group: Group[Point]) -> tuple[Point, Point]:
-        """One base and one image that stand for all pairs."""
+    def fold(self, group: Group[Point], points: tuple[Point, ...]) -> Point:
+        """One point that stands for `points`, which are the bases or the images."""
         if len(self.bases) != len(self.images):
             raise ValueError(f"{len(self.bases)} bases but {len(self.images)} images")
-        if len(self.bases) == 1:
-            return self.bases[0], self.images[0]
-        rho = weights(self.weight_tag, len(self.bases), *self.context, self.encoded)
-        return group.msm(self.bases, rho), group.msm(self.images, rho)
+        if len(points) == 1:
+            return points[0]
+        return group.msm(points, weights(self.weight_tag, len(points), *self.context, self.encoded))
 
 
 def prove_equality(
     group: Group[Point], statement: EqualityStatement[Point], secret: int, random: Random
 ) -> EqualityProof:
-    base, _ = statement.folded(group)
+    base = statement.fold(group, statement.bases)
     s = entropy.scalar(random, ORDER)
     commitments = (group.encode(group.multiply(group.generator, s)), group.encode(group.multiply(base, s)))
     c = challenge(statement.tag, *statement.context, statement.encoded, *commitments)
@@ -146,7 +145,7 @@ def prove_equality(
 
 
 def verify_equality(group: Group[Point], statement: EqualityStatement[Point], proof: EqualityProof) -> bool:
-    base, image = statement.folded(group)
+    base, image = statement.fold(group, statement.bases), statement.fold(group, statement.images)
     z, c = proof.response, proof.challenge
     first = group.msm((group.generator, statement.public), (z, -c))
     second = group.msm((base, image), (z, -c))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from random import Random
 from typing import Protocol
 
@@ -219,10 +220,16 @@ def measure(reserves: Reserves, fills: Iterable[Fill], counterfactual: Iterable[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A strategy and its sums over the training markets."""
+    """A strategy, its sums over the training markets, and the standard error of its extraction in bps of volume."""
 
     strategy: BlindStrategy
     measurement: Measurement
+    standard_error_bps: float
+
+    @property
+    def convincing(self) -> bool:
+        """Whether the gain stands two standard errors above zero. A maximum over noise would not repeat itself."""
+        return self.measurement.extracted_bps > 2 * self.standard_error_bps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,8 +240,11 @@ class Choice:
 
     @property
     def best(self) -> Trained:
-        """The most profitable, which may be to abstain."""
-        return self.ranked[0]
+        """The most profitable whose gain convinces; to abstain if none does. ValueError without that option."""
+        for trained in self.ranked:
+            if trained.convincing or isinstance(trained.strategy, Abstain):
+                return trained
+        raise ValueError("no strategy gains convincingly and none abstains")
 
     @property
     def best_active(self) -> Trained:
@@ -257,21 +267,35 @@ def choose(
     The view is uniform bytes here, which is what a secure ciphertext looks like, made without the orders.
     Equal profits keep the order of `strategies`. About 55 µs per market and strategy at 12 users.
     """
-    totals = [Measurement() for _ in strategies]
+    blocks: list[list[Measurement]] = [[] for _ in strategies]
     for seed in training_seeds:
         market = Market.draw(seed, users)
         alone = play(market.reserves, market.orders, gas_price_wei=gas_price_wei)
         noise = Random(f"view/{seed}")
         view = tuple(noise.randbytes(32) for _ in market.orders)
-        for index, strategy in enumerate(strategies):
+        for strategy, measured in zip(strategies, blocks, strict=True):
             placements = strategy.plan(view, market.reserves, Random(f"{strategy.name}/{seed}"))
             block = arrange(market.orders, placements)
             fills = play(market.reserves, block, gas_price_wei=gas_price_wei)
-            totals[index] += measure(market.reserves, fills, alone)
+            measured.append(measure(market.reserves, fills, alone))
     trained = (
-        Trained(strategy=strategy, measurement=total) for strategy, total in zip(strategies, totals, strict=True)
+        Trained(
+            strategy=strategy,
+            measurement=sum(measured, Measurement()),
+            standard_error_bps=_standard_error_bps(measured),
+        )
+        for strategy, measured in zip(strategies, blocks, strict=True)
     )
     return Choice(ranked=tuple(sorted(trained, key=lambda each: -each.measurement.extracted_bps)))
+
+
+def _standard_error_bps(blocks: Sequence[Measurement]) -> float:
+    """Of a ratio of sums, by linearisation; blocks are independent."""
+    volume = sum(block.volume for block in blocks)
+    if not volume:
+        return 0.0
+    ratio = sum(block.extracted for block in blocks) / volume
+    return 10_000 * sqrt(sum((block.extracted - ratio * block.volume) ** 2 for block in blocks)) / volume
 
 
 def _round_trip(reserves: Reserves, size_ppm: int) -> tuple[Order, Order]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from encmempool.identity import Identity
 from encmempool.keysets import DISTRIBUTED, Committee, first_key_set
 from encmempool.network.ceremony import check_committee, generate_keys, sign_by_members
 from encmempool.ordering import Policy
-from encmempool.reveal import Executed, Follower, Stage
+from encmempool.reveal import Executed, Follower, Stage, no_stage
 from encmempool.sequencer import Sequencer
 from encmempool.store import Store, perform
 from encmempool.types import (
@@ -94,7 +95,15 @@ def development_genesis(plan: Plan, *, sequencer: bytes, members: Sequence[bytes
     )
 
 
-def create_network(home: Home, plan: Plan, scheme: Scheme, password: Password, *, random: Random) -> Committee:
+def create_network(
+    home: Home,
+    plan: Plan,
+    scheme: Scheme,
+    password: Password,
+    *,
+    random: Random,
+    backend: str = DEFAULT_BACKEND,
+) -> Committee:
     """Run the key ceremony and write a new network into a home. ValueError for an impossible plan."""
     check_committee(scheme, plan.members, plan.threshold, reduced_allowed=plan.reduced_threshold)
     if home.exists:
@@ -117,7 +126,7 @@ def create_network(home: Home, plan: Plan, scheme: Scheme, password: Password, *
         home.write_key_share(role, result.share, result.public.verification_keys[index - 1], password)
     signed = sign_by_members(key_set, identities)
     home.write_network(genesis, signed)
-    return Committee.load(genesis, signed)
+    return Committee.load(genesis, signed, backend=backend)
 
 
 @dataclass
@@ -141,7 +150,7 @@ class LocalNetwork:
         backend: str = DEFAULT_BACKEND,
         random: Random = entropy.system,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        stage: Stage | None = None,
+        stage: Stage = no_stage,
     ) -> None:
         self.home = home
         self.committee = Committee.load(home.genesis(), home.key_set(), backend=backend)
@@ -149,8 +158,7 @@ class LocalNetwork:
         self._random = random
         self._clock_ms = clock_ms
         self._archive = home.store("archive")
-        stages = {} if stage is None else {"stage": stage}
-        self.follower = Follower(self.committee, records=self._archive, **stages)
+        self.follower = Follower(self.committee, records=self._archive, stage=stage)
 
     @cached_property
     def sequencer(self) -> Sequencer:
@@ -177,14 +185,22 @@ class LocalNetwork:
         sends = perform(self.sequencer.commit(now_ms=self._clock_ms()), self._sequencer_store)
         return Proposal.decode(_only(sends).message)
 
-    def vote(self, proposal: Proposal) -> OrderCertificate:
-        """Every member checks the commitment and votes; t votes are a certificate. Raises Rejected if too few did."""
+    def load(self) -> None:
+        """Open every role's keys and records now instead of on first use."""
+        _ = self.seats, self.sequencer
+
+    def vote(self, proposal: Proposal, *, stage: Stage = no_stage) -> OrderCertificate:
+        """Every member checks the commitment and votes; t votes are a certificate. Raises Rejected if too few did.
+
+        `stage` brackets the work of the first member as "vote".
+        """
         perform(self.follower.propose(proposal), self._archive)
         certificate: OrderCertificate | None = None
         refusals: list[Rejected] = []
         for seat in self.seats:
             try:
-                sends = perform(seat.member.vote(proposal, now_ms=self._clock_ms()), seat.store)
+                with stage("vote") if seat.member.index == 1 else nullcontext():
+                    sends = perform(seat.member.vote(proposal, now_ms=self._clock_ms()), seat.store)
             except Rejected as error:
                 refusals.append(error)
                 continue
@@ -196,15 +212,22 @@ class LocalNetwork:
         perform(self.follower.certify(certificate), self._archive)
         return certificate
 
-    def release(self, certificate: OrderCertificate, *, members: Sequence[int] | None = None) -> None:
-        """Members release their shares for a certified commitment, to everyone at once."""
+    def release(
+        self, certificate: OrderCertificate, *, members: Sequence[int] | None = None, stage: Stage = no_stage
+    ) -> None:
+        """Members release their shares for a certified commitment, to everyone at once.
+
+        `stage` brackets the work of the first member as "share".
+        """
         for seat in self.seats:
             if members is not None and seat.member.index not in members:
                 continue
             if seat.follower.chain.at(certificate.vote.height) is None:
                 continue  # it refused this commitment
             perform(seat.follower.certify(certificate), seat.store)
-            for send in perform(seat.member.release(certificate), seat.store):
+            with stage("share") if seat.member.index == 1 else nullcontext():
+                sends = perform(seat.member.release(certificate), seat.store)
+            for send in sends:
                 self._publish(ShareRelease.decode(_sent(send).message))
 
     def execute(self) -> tuple[Executed, ...]:

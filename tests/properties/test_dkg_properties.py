@@ -128,7 +128,7 @@ damages = st.dictionaries(st.tuples(st.integers(1, 7), st.integers(1, 3)), damag
 """By round and recipient. Only some recipients get the damaged copy, so views may differ."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(damages)
 def test_ceremony_completes_when_a_channel_damages_bytes(where):
     def corrupt(recipient: int, message: Message) -> list[bytes]:
@@ -138,7 +138,7 @@ def test_ceremony_completes_when_a_channel_damages_bytes(where):
     assert_honest_members_share_one_key(run(corrupt))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(damages, st.booleans())
 def test_ceremony_completes_when_a_member_signs_damaged_payloads(where, both):
     def corrupt(recipient: int, message: Message) -> list[bytes]:
@@ -152,7 +152,7 @@ def test_ceremony_completes_when_a_member_signs_damaged_payloads(where, both):
     assert_honest_members_share_one_key(run(corrupt))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sets(st.tuples(st.integers(1, 7), st.integers(1, 3))))
 def test_ceremony_completes_when_a_member_is_silent_to_some(where):
     def corrupt(recipient: int, message: Message) -> list[bytes]:
@@ -161,7 +161,7 @@ def test_ceremony_completes_when_a_member_is_silent_to_some(where):
     assert_honest_members_share_one_key(run(corrupt))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 7), st.binary(max_size=200)), max_size=8))
 def test_party_never_raises_when_peers_send_noise(noise):
     parties = run(lambda _recipient, message: [*(bytes([number]) + data for number, data in noise), message.encode()])

@@ -14,12 +14,12 @@ import pytest
 
 from threshold import sharing
 from threshold.curve import ORDER, Group, load_backend
-from threshold.encoding import u32
+from threshold.encoding import counted, u32
 from threshold.entropy import deterministic
 from threshold.errors import Malformed, Rejected
 from threshold.hashing import Tag
 from threshold.keys import CeremonyFailed, KeyMaterial, KeyShare, PublicMaterial
-from threshold.proofs import KnowledgeProof, KnowledgeStatement, prove_knowledge, verify_knowledge
+from threshold.proofs import EqualityProof, KnowledgeProof, KnowledgeStatement, prove_knowledge, verify_knowledge
 from threshold.sansio import Effect, Persist, Send
 from threshold.setup.dkg import EPHEMERAL_RECORD, JOURNAL_RECORD, Party, verify_transcript
 from threshold.setup.dkg_messages import (
@@ -31,9 +31,11 @@ from threshold.setup.dkg_messages import (
     Hello,
     Message,
     Round,
+    decode_complaints,
     decode_echo,
     encode_complaints,
     encode_echo,
+    encode_signatures,
 )
 
 ROUND_SECONDS = 10.0
@@ -197,7 +199,7 @@ class Network:
     def run(self) -> Network:
         self.start()
         self.settle()
-        while any(party._is_open for party in self.parties.values()):
+        while not all(map(is_done, self.parties.values())):
             self.pass_round()
         return self
 
@@ -226,6 +228,13 @@ class Network:
 
     def dealers(self, members: Iterable[int]) -> tuple[int, ...]:
         return tuple(dealer for dealer, _ in self.agreed(members).dealings)
+
+
+def is_done(party: Party) -> bool:
+    try:
+        return party.result is not None
+    except CeremonyFailed:
+        return True
 
 
 def signed(message: Message, payload: bytes) -> bytes:
@@ -387,6 +396,33 @@ def test_dealing_does_not_count_when_it_comes_after_its_round():
     assert network.dealers((1, 2, 3)) == (1, 2, 3)
 
 
+def test_dealing_does_not_count_when_nobody_noticed_that_its_round_is_over():
+    network = Network(4, 3, cheats={4: withholding(Round.DEALING)})
+    network.start()
+    network.settle()
+    late = network.said(4, Round.DEALING).encode()
+    effects = network.parties[1].receive(4, late, now=network.now + 3 * ROUND_SECONDS)
+    assert [Message.decode(e.message).round for e in effects if isinstance(e, Send)] == [Round.DEALING_ECHO]
+    assert late not in [e.value for e in effects if isinstance(e, Persist)]
+
+
+def test_dealing_and_complaint_do_not_count_when_their_author_said_no_hello():
+    def rewrite(network, _recipient, message):
+        if message.round != Round.HELLO:
+            return ()
+        keys = {member: key for member, key in network.hello_keys().items() if member != 4}
+        dealing = Dealing.make(network.ceremony, 4, keys, deterministic(b"uninvited"))
+        complaint = Complaint(dealer=1, shared=G1.generator, proof=EqualityProof(challenge=1, response=1))
+        return (
+            signed(replace(message, round=Round.DEALING), dealing.encode(G1)),
+            signed(replace(message, round=Round.COMPLAINT), encode_complaints(G1, (complaint,))),
+        )
+
+    network = Network(4, 3, cheats={4: rewrite}).run()
+    assert network.dealers((1, 2, 3)) == (1, 2, 3)
+    assert all(blamed_by(network, member) == {(4, "DKG-3")} for member in (1, 2, 3))
+
+
 def test_dealing_counts_for_all_when_one_honest_member_heard_it():
     network = Network(4, 3, cheats={4: withholding(Round.DEALING, reaches=(2,))}).run()
     assert network.dealers((1, 2, 3)) == (1, 2, 3, 4)
@@ -408,11 +444,18 @@ def test_dealing_does_not_count_when_only_its_dealer_forwards_it():
     assert (4, "DKG-5") in blamed_by(network, 1)
 
 
-@pytest.mark.parametrize("number", [Round.HELLO, Round.DEALING, Round.CONFIRM])
-def test_ceremony_fails_when_fewer_than_threshold_speak(number):
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (Round.HELLO, "2 members said hello"),
+        (Round.DEALING, "2 dealings are valid"),
+        (Round.CONFIRM, "2 members confirmed"),
+    ],
+)
+def test_ceremony_fails_when_fewer_than_threshold_speak(number, reason):
     network = Network(4, 3, cheats={3: withholding(number), 4: withholding(number)}).run()
     for member in (1, 2):
-        with pytest.raises(CeremonyFailed, match=r"3 are needed.*start a new attempt") as failure:
+        with pytest.raises(CeremonyFailed, match=f"{reason}.* 3 are needed.*start a new attempt") as failure:
             _ = network.parties[member].result
         assert {(3, "DKG-3"), (4, "DKG-3")} <= set(failure.value.blamed)
 
@@ -436,7 +479,7 @@ def test_ceremony_fails_when_colluders_split_the_views():
 # --- dealers that cheat
 
 
-@pytest.mark.parametrize("wrong", [lambda share: share + 1, lambda share: ORDER + 5, None])
+@pytest.mark.parametrize("wrong", [lambda share: share + 1, lambda share: share + ORDER, None])
 def test_dealer_is_out_when_one_share_is_wrong(wrong):
     """Off the polynomial, not canonical, or not openable: the victim complains, all judge, the rest finish."""
 
@@ -504,6 +547,14 @@ def test_dealer_is_out_when_it_reuses_anothers_ephemeral_point():
     assert all(network.said(member, Round.COMPLAINT).payload == u32(0) for member in (1, 2, 3)), "nothing disclosed"
 
 
+def test_dealer_is_out_when_it_copies_anothers_dealing():
+    """Else it could, for instance, double another's contribution without knowing it."""
+    cheat = rewriting(Round.DEALING, lambda network, _: network.said(1, Round.DEALING).payload)
+    network = Network(4, 3, cheats={4: cheat}).run()
+    assert network.dealers((1, 2, 3)) == (1, 2, 3)
+    assert all((4, "DKG-6") in blamed_by(network, member) for member in (1, 2, 3))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -532,6 +583,7 @@ def test_dealer_is_out_when_it_leaves_a_member_without_a_box():
     for cheat in (change, remade):
         network = Network(4, 3, cheats={4: rewriting(Round.DEALING, dealing_with(cheat))}).run()
         assert network.dealers((1, 2, 3)) == (1, 2, 3)
+        assert (4, "DKG-8") not in blamed_by(network, 2), "who heard whom cannot be shown"
 
 
 def test_ceremony_fails_when_the_dealings_cancel(monkeypatch):
@@ -639,6 +691,13 @@ def test_echo_is_blamed_when_it_holds_a_forgery():
     assert all(blamed_by(network, member) == {(4, "DKG-5")} for member in (1, 2, 3))
 
 
+def test_echo_is_blamed_when_it_holds_messages_of_another_round():
+    cheat = rewriting(Round.DEALING_ECHO, lambda network, _: encode_echo([network.said(1, Round.HELLO)]))
+    network = Network(4, 3, cheats={4: cheat}).run()
+    assert network.dealers((1, 2, 3)) == (1, 2, 3, 4)
+    assert all(blamed_by(network, member) == {(4, "DKG-5")} for member in (1, 2, 3))
+
+
 def test_confirmation_does_not_count_when_the_trial_decryption_fails():
     def change(_network, message):
         confirmation = Confirmation.decode(message.payload)
@@ -720,6 +779,54 @@ def test_party_is_refused_when_parameters_are_out_of_range(options):
         Network(4, 3).party(1, **options)
 
 
+@pytest.fixture(scope="module")
+def finished() -> Network:
+    wrong = rewriting(Round.DEALING, dealing_with(lambda _, d: replace(d, sealed=(bytes(48), *d.sealed[1:]))))
+    return Network(4, 3, cheats={4: wrong}).run()
+
+
+@pytest.mark.parametrize(
+    ("number", "decode"),
+    [
+        (Round.HELLO, lambda ceremony, data: Hello.decode(ceremony, 1, data)),
+        (Round.HELLO_ECHO, lambda ceremony, data: decode_echo(data, n=4)),
+        (Round.DEALING, lambda ceremony, data: Dealing.decode(ceremony, 1, data)),
+        (Round.COMPLAINT, decode_complaints),
+        (Round.CONFIRM, lambda _ceremony, data: Confirmation.decode(data)),
+    ],
+)
+def test_payload_is_refused_when_cut_or_continued(finished, number, decode):
+    payload = finished.said(1, number).payload
+    decode(finished.ceremony, payload)
+    with pytest.raises(Malformed):
+        decode(finished.ceremony, payload + b"\0")
+    for size in range(0, len(payload), 7):
+        with pytest.raises(Malformed):
+            decode(finished.ceremony, payload[:size])
+
+
+def test_complaints_are_refused_when_continued_inside_or_out_of_order(finished):
+    payload = finished.said(1, Round.COMPLAINT).payload
+    item = payload[8:]
+    assert decode_complaints(finished.ceremony, counted([item])) == decode_complaints(finished.ceremony, payload)
+    for items in ([item + b"\0"], [item, item], [b"\0\0" + item[2:]]):
+        with pytest.raises(Malformed):
+            decode_complaints(finished.ceremony, counted(items))
+
+
+@pytest.mark.parametrize("change", [{"member": 2}, {"dealer": 3}])
+def test_complaint_proves_nothing_when_moved_to_another_member(finished, change):
+    """Anyone judges from signed bytes alone; the proof holds for one complainer and one dealer."""
+    (complaint,) = decode_complaints(finished.ceremony, finished.said(1, Round.COMPLAINT).payload)
+    heard = decode_echo(finished.said(1, Round.DEALING_ECHO).payload, n=4)
+    (dealing,) = (Dealing.decode(finished.ceremony, 4, m.payload) for m in heard if m.sender == 4)
+    key = finished.hello_keys()[1]
+    complaint.judge(finished.ceremony, 1, key, dealing)
+    dealing = replace(dealing, dealer=change.get("dealer", 4))
+    with pytest.raises(Rejected, match="proves nothing"):
+        complaint.judge(finished.ceremony, change.get("member", 1), key, dealing)
+
+
 # --- restarts
 
 
@@ -751,7 +858,7 @@ def test_restart_is_refused_when_records_are_missing():
     network = Network(4, 3).run()
     records = network.records(2)
     journal = [record for record in records if record.kind == JOURNAL_RECORD]
-    for broken in (journal, [records[0], *journal[1:]], [replace(records[0], key=b"other"), *journal]):
+    for broken in (journal, [records[0], *journal[1:]], [replace(records[0], key=b"another"), *journal]):
         with pytest.raises(ValueError, match=r"missing|gap"):
             network.party(2, resume=broken)
 
@@ -800,3 +907,22 @@ def test_transcript_is_refused_when_another_threshold_is_expected(t):
     transcript = Network(4, 3).run().key(1).transcript
     with pytest.raises(Rejected, match="threshold"):
         verify_transcript(transcript, peers=Registry(), t=t)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: replace(a, t=0),
+        lambda a: replace(a, verification_keys=a.verification_keys[:3]),
+        lambda a: replace(a, dealings=a.dealings[:2]),
+        lambda a: replace(a, dealings=a.dealings[::-1]),
+        lambda a: replace(a, dealings=((0, bytes(32)), *a.dealings[1:])),
+        lambda a: replace(a, dealings=((1, bytes(31)), *a.dealings[1:])),
+    ],
+    ids=["threshold", "keys", "dealers", "order", "index", "digest"],
+)
+def test_transcript_is_refused_when_everyone_signed_nonsense(finished, change):
+    agreement = change(verify_transcript(finished.key(1).transcript, peers=Registry(), t=3)[0])
+    signatures = {member: Identity(member).sign(agreement.digest) for member in (1, 2, 3)}
+    with pytest.raises(Malformed):
+        verify_transcript(agreement.encode() + encode_signatures(signatures), peers=Registry(), t=agreement.t)

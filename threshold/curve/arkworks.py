@@ -7,7 +7,9 @@ multiplication release the interpreter lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, cast
 
 import py_arkworks_bls12381 as ark
@@ -16,6 +18,8 @@ from threshold.curve.backend import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, Fixed
 from threshold.errors import Malformed
 
 _WINDOW_BITS = 8
+_THREADS_FROM = 64
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _MSM_FROM = 3
 """Below this many terms separate multiplications are faster than the wheel's bucket method."""
 
@@ -33,10 +37,19 @@ class _Group(Generic[Point]):
         self.identity: Point = kind.identity()
 
     def decode(self, data: bytes) -> Point:
+        return self._decode(data, self._kind.from_compressed_bytes)
+
+    def decode_on_curve(self, data: bytes) -> Point:
+        return self._decode(data, self._kind.from_compressed_bytes_unchecked)
+
+    def in_subgroup(self, point: Any) -> bool:
+        return bool(point.is_in_subgroup())
+
+    def _decode(self, data: bytes, read: Callable[[bytes], Any]) -> Point:
         if len(data) != self.size_bytes:
             raise Malformed(f"a point of {self.name} has {self.size_bytes} bytes, not {len(data)}")
         try:
-            point = self._kind.from_compressed_bytes(data)
+            point = read(data)
         except ValueError as error:
             raise Malformed(
                 f"not a point of {self.name}: off the curve, outside the subgroup or not canonical"
@@ -70,7 +83,14 @@ class _Group(Generic[Point]):
 
     def multiply_each(self, points: Sequence[Any], scalar: int) -> tuple[Point, ...]:
         k = _scalar(scalar)
-        return tuple(point * k for point in points)
+        if len(points) < _THREADS_FROM or _CORES == 1:
+            return tuple(point * k for point in points)
+        # A product of one term by the bucket method is slower than `*`, but releases the interpreter lock.
+        size = -(-len(points) // _CORES)
+        parts = [points[at : at + size] for at in range(0, len(points), size)]
+        with ThreadPoolExecutor(_CORES) as pool:
+            done = pool.map(lambda part: [self._kind.multiexp_unchecked([point], [k]) for point in part], parts)
+            return tuple(point for part in done for point in part)
 
     def msm(self, points: Sequence[Any], scalars: Sequence[int]) -> Point:
         if len(points) != len(scalars):

@@ -45,6 +45,12 @@ class _Group(Generic[Point]):
         self._hash = hash_function
 
     def decode(self, data: bytes) -> Point:
+        point = self.decode_on_curve(data)
+        if not self.in_subgroup(point):
+            raise Malformed(f"not a point of {self.name}: outside the subgroup")
+        return point
+
+    def decode_on_curve(self, data: bytes) -> Point:
         if len(data) != self.size_bytes:
             raise Malformed(f"a point of {self.name} has {self.size_bytes} bytes, not {len(data)}")
         try:
@@ -53,11 +59,12 @@ class _Group(Generic[Point]):
             raise Malformed(f"not a point of {self.name}: off the curve or not canonical") from error
         if is_inf(point):
             raise Malformed(f"the identity of {self.name} is not allowed here")
-        if not is_inf(multiply(point, ORDER)):
-            raise Malformed(f"not a point of {self.name}: outside the subgroup")
         if self._compress(point) != data:
             raise Malformed(f"non-canonical encoding of a point of {self.name}")
         return cast(Point, point)
+
+    def in_subgroup(self, point: Any) -> bool:
+        return bool(is_inf(multiply(point, ORDER)))
 
     def encode(self, point: Any) -> bytes:
         return self._compress(point)

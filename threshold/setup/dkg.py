@@ -108,7 +108,8 @@ class Party(Generic[Point]):
 
     A restart sends the same bytes again, and makes nothing twice that was ever sent: each own message is a record
     before it is sent, and so is all it depends on. The channel has to deliver a message again unless all
-    effects of its `receive` were performed.
+    effects of its `receive` were performed. Records restored from an older copy, or lost, void this: such a member
+    may deal twice and be put out for it, so abandon the attempt.
 
     ValueError for parameters outside 1 <= t <= n <= 1024 and for records that are incomplete or another ceremony's;
     Malformed for damaged ones.

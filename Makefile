@@ -1,0 +1,54 @@
+# Everything runs inside .venv; `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(STAMP) ## encrypt, order blind, reveal, execute; next to a plaintext control
+	@$(BIN)/encmempool demo
+
+test: $(STAMP)-dev ## the tests
+	@$(BIN)/python -m pytest
+
+test-all: $(STAMP)-dev ## the tests and the slow suites
+	@$(BIN)/python -m pytest -m "slow or not slow"
+
+check: $(STAMP)-dev ## format, lint, types, import layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP)-dev ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## transactions a second from commitment to reveal
+	@$(BIN)/encmempool bench pipeline
+
+install: $(STAMP) ## the virtual environment with the `encmempool` command
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install it, or run  make PYTHON=/path/to/python3" >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) -V) is too old, 3.11 or newer is needed: run  make PYTHON=python3.11" >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: run  sudo apt-get install python3-venv" >&2; exit 3; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) …" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(STAMP)-dev: $(STAMP)
+	@echo "installing the development tools …" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

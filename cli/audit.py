@@ -1,0 +1,126 @@
+"""`audit`: the history as one file, and its verification from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import click
+
+from cli.application import Group, next_step, note, progress, settings, warning
+from cli.io import STDIN, facts, hexed, open_home, open_network, print_json, print_rich, read_bytes
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """Export a network's history and verify one.
+
+    \b
+    Example:
+      encmempool audit verify history.bin
+    """
+
+
+@audit.command()
+@click.option("-o", "--output", metavar="FILE|-", required=True, help="Where to write; `-` is standard output.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+def export(output: str, force: bool) -> None:
+    """Write the whole history as one canonical file.
+
+    \b
+    Example:
+      encmempool audit export -o history.bin
+    """
+    from encmempool.audit import export
+
+    if output == STDIN and settings().json:
+        raise click.UsageError("`-o -` and --json both want standard output", click.get_current_context())
+    if output != STDIN and not force and Path(output).exists():
+        raise ValueError(f"{output} exists already: choose another name, or say --force")
+    home = open_home()
+    network = open_network(home)
+    with progress("collecting the history"):
+        data = export(network)
+    if output == STDIN:
+        sys.stdout.buffer.write(data)
+    else:
+        _write(Path(output), data)
+    digest = hashlib.sha256(data).digest()
+    heights = network.sequencer.height - network.committee.key_set.start_height + 1
+    fields = {
+        "file": output,
+        "size_bytes": len(data),
+        "sha256": hexed(digest),
+        "network_root": hexed(network.committee.genesis.root),
+        "heights": heights,
+    }
+    print_json("audit-export", fields)
+    note(f"wrote {len(data):,} bytes, {heights} height{'s' * (heights != 1)}, to {output}; sha256 {hexed(digest)}")
+    next_step(f"encmempool audit verify {output}")
+
+
+@audit.command()
+@click.argument("file", metavar="FILE|-")
+def verify(file: str) -> None:
+    """Recompute a history: every signature, order, share, decryption, outcome and state root.
+
+    Needs nothing but the file. Exit code 1 names the height and record that is wrong. The network root is what to
+    compare with the network you mean.
+
+    \b
+    Example:
+      encmempool audit verify history.bin
+    """
+    from encmempool.audit import verify
+
+    data = _unhexed(read_bytes(file))
+    with progress("verifying"):
+        report = verify(data, backend=settings().backend)
+    fields = {
+        "valid": True,
+        "network_root": hexed(report.genesis_root),
+        "state_root": hexed(report.state_root),
+        "heights": report.heights,
+        "executed_height": report.executed_height,
+        "transactions": report.transactions,
+        "pending": report.pending,
+        "records": report.records,
+        "outcomes": report.outcomes,
+        "wrong_shares": [{"height": height, "member": member} for height, member in report.wrong_shares],
+    }
+    if not print_json("audit-verify", fields):
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items()) or "none"
+        print_rich(
+            facts(
+                [
+                    ("verdict", "[bold green]valid[/]"),
+                    ("network root", hexed(report.genesis_root)),
+                    ("state root", hexed(report.state_root)),
+                    ("heights", f"{report.heights}, executed up to {report.executed_height}"),
+                    ("transactions", f"{report.transactions} committed, {report.pending} waiting"),
+                    ("outcomes", outcomes),
+                    ("records", f"{report.records}, all recomputed"),
+                ]
+            )
+        )
+    for height, member in report.wrong_shares:
+        warning(f"member {member} signed a wrong share at height {height}; the batch was opened without it")
+
+
+def _unhexed(data: bytes) -> bytes:
+    """Hex is decoded, anything else is left for the auditor to judge."""
+    try:
+        return bytes.fromhex(data.strip().removeprefix(b"0x").decode("ascii"))
+    except ValueError:
+        return data
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Never half a file under its name."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

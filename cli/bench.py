@@ -1,0 +1,63 @@
+"""`bench`: how fast the parts are."""
+
+from __future__ import annotations
+
+import click
+
+from cli.application import Group, next_step, progress, settings, warning
+from cli.io import heading, print_json, print_rich, table
+from threshold.schemes.registry import SCHEMES
+
+
+@click.group(cls=Group)
+def bench() -> None:
+    """Measure speed.
+
+    \b
+    Example:
+      encmempool bench pipeline --batch 256
+    """
+
+
+@bench.command()
+@click.option(
+    "--scheme", type=click.Choice(SCHEMES), default="tdh2", show_default=True, help="See `encmempool schemes`."
+)
+@click.option("--members", type=click.IntRange(1), default=4, show_default=True, help="Committee size.")
+@click.option("--threshold", type=int, help="Members needed to open a batch.  [default: floor(2n/3) + 1]")
+@click.option("--batch", type=click.IntRange(1, 4096), default=256, show_default=True, help="Transactions in a batch.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Chooses the transactions.")
+def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed: int) -> None:
+    """Time a batch on its way from encryption to execution.
+
+    \b
+    Example:
+      encmempool bench pipeline --scheme tdh2 --members 4 --batch 256 --json
+    """
+    from encmempool.bench import pipeline as job
+    from encmempool.keysets import default_threshold
+
+    needed = default_threshold(members) if threshold is None else threshold
+    if needed < default_threshold(members):
+        warning(f"reduced threshold {needed} of {members}: two conflicting orders can both gather votes")
+    with progress("starting") as say:
+        result = job.run(
+            scheme=scheme,
+            members=members,
+            threshold=needed,
+            batch=batch,
+            seed=seed,
+            backend=settings().backend,
+            progress=say,
+        )
+    if print_json("bench-pipeline", {name: value for name, value in result.items() if name != "schema"}):
+        return
+    listing = table("stage", "ms", "µs per transaction", right=("ms", "µs per transaction"))
+    for name, value in result["stages_ms"].items():
+        listing.add_row(name, f"{value:,.1f}", f"{1000 * value / result['batch']:,.0f}")
+    title = heading(
+        f"{result['scheme']}, {result['members']} members, batches of {result['batch']}, {result['backend']}"
+    )
+    rate = f"[bold]{result['transactions_per_second']:,.0f}[/] transactions a second, commitment to reveal"
+    print_rich(title, "", listing, "", rate)
+    next_step("encmempool bench pipeline --batch 1024")

@@ -1,0 +1,248 @@
+"""Input and output: objects as hex or binary, tables, JSON, passwords."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.application import PROGRAM, settings, warning
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from encmempool.home import Home, Password
+    from encmempool.identity import Identity
+    from encmempool.network.local import LocalNetwork
+    from encmempool.types import KeySet
+
+STDIN = "-"
+FILE = click.argument("file", metavar="FILE|-")
+PASSWORD_FILE = click.option(
+    "--password-file",
+    metavar="FILE|-",
+    help="First line opens the keystores.  [default: the home's generated password, else a prompt]",
+)
+
+
+# --- objects ---------------------------------------------------------------------------------------------------------
+
+
+def read_bytes(file: str) -> bytes:
+    """A file's bytes, or standard input's for `-`."""
+    if file != STDIN:
+        return Path(file).read_bytes()
+    if sys.stdin.isatty():
+        click.echo("reading from the terminal: end with Ctrl-D", err=True)
+    return sys.stdin.buffer.read()
+
+
+def read_object(file: str, what: str) -> bytes:
+    """One object: 0x-hex with or without the 0x and surrounding whitespace, or binary. Raises Malformed."""
+    from encmempool.errors import Malformed
+
+    data = read_bytes(file)
+    name = "standard input" if file == STDIN else file
+    text = data.strip()
+    if not text:
+        raise Malformed(f"{name} is empty: {what} was expected, as 0x-hex or binary")
+    if not all(32 <= byte < 127 or byte in b"\r\n\t" for byte in text):
+        return data
+    digits = text.removeprefix(b"0x").removeprefix(b"0X")
+    for at, byte in enumerate(digits):
+        if byte not in b"0123456789abcdefABCDEF":
+            raise Malformed(f"{name} is not {what}: {chr(byte)!r} at digit {at + 1} is not hex")
+    if len(digits) % 2:
+        raise Malformed(f"{name} is not {what}: it has an odd number of hex digits, {len(digits)}")
+    return bytes.fromhex(digits.decode())
+
+
+def hex_bytes(text: str, what: str, *, size: int | None = None) -> bytes:
+    """An argument that is hex. ValueError naming it."""
+    digits = text.removeprefix("0x")
+    try:
+        data = bytes.fromhex(digits) if digits.isalnum() or not digits else None
+    except ValueError:
+        data = None
+    if data is None or (size is not None and len(data) != size):
+        wanted = f"0x and {2 * size} hex digits" if size is not None else "0x and hex digits"
+        raise ValueError(f"{text!r} is not {what}: {wanted} are expected")
+    return data
+
+
+def hexed(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def short(data: bytes) -> str:
+    """Enough of a hash to recognise it."""
+    return f"0x{data[:3].hex()}…{data[-2:].hex()}"
+
+
+# --- output ----------------------------------------------------------------------------------------------------------
+
+
+def print_object(data: bytes, command: str, fields: Mapping[str, Any]) -> None:
+    """One line of hex; with --json the fields."""
+    if not print_json(command, fields):
+        click.echo(hexed(data))
+
+
+def print_json(command: str, fields: Mapping[str, Any]) -> bool:
+    """Whether --json was asked for and the object is printed: one line, or indented on a terminal."""
+    if not settings().json:
+        return False
+    document = {"schema": f"{PROGRAM}.{command}/1", **fields}
+    click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
+    return True
+
+
+def print_rich(*parts: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        for part in parts:
+            console.print(part)
+        return
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def heading(text: str, style: str = "bold") -> Text:
+    """A line above a table: a table's own title would break at the table's width."""
+    from rich.text import Text
+
+    return Text(text, style=style)
+
+
+def table(*columns: str, right: Iterable[str] = (), wrap: Iterable[str] = ()) -> Table:
+    """An empty table; columns in `right` hold numbers, those in `wrap` may break lines."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        header_style="dim",
+        border_style="dim",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for column in columns:
+        breaks = column in wrap
+        made.add_column(column, justify="right" if column in right else "left", no_wrap=not breaks, overflow="fold")
+    return made
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
+    """Names and values, one a line."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2), pad_edge=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(name, str(value))
+    return grid
+
+
+# --- networks and passwords ------------------------------------------------------------------------------------------
+
+
+def open_home() -> Home:
+    from encmempool.home import Home
+
+    return Home(settings().home)
+
+
+def open_network(home: Home, *, password_file: str | None = None) -> LocalNetwork:
+    """The network of the home, after a warning where its key set deserves one."""
+    from encmempool.network.local import LocalNetwork
+
+    network = LocalNetwork(home, password=network_password(home, password_file), backend=settings().backend)
+    warn_of(network.committee.key_set, hides=network.committee.scheme.info.hides)
+    return network
+
+
+def warn_of(key_set: KeySet, *, hides: bool) -> None:
+    if key_set.reduced_threshold:
+        warning(
+            f"reduced threshold {key_set.t} of {key_set.n}: two conflicting orders can both gather votes; "
+            "for experiments only"
+        )
+    if not hides:
+        warning("this network's scheme hides nothing: everyone can read what is submitted")
+
+
+def network_password(home: Home, password_file: str | None) -> Callable[[], Password]:
+    """Opens the network's own keystores; asked for when the first signature is."""
+
+    def password() -> Password:
+        return read_password_file(password_file) or home.generated_password() or _prompted("the network's keystores")
+
+    return password
+
+
+def open_account(home: Home, name: str, password_file: str | None) -> Identity:
+    """The key of an account: --password-file, else the home's generated password, else a prompt."""
+    from encmempool.errors import EnvironmentProblem
+    from encmempool.home import WrongPassword
+
+    what = f"account {name!r}"
+    home.account_address(name)  # an unknown name is said before a password is asked for
+    given = read_password_file(password_file)
+    if given is not None:
+        return home.account(name, given)
+    generated = home.generated_password()
+    if generated is None:
+        return home.account(name, _prompted(what))
+    try:
+        return home.account(name, generated)
+    except WrongPassword:
+        if sys.stdin.isatty():
+            return home.account(name, _prompted(what))
+        raise EnvironmentProblem(
+            f"the home's generated password does not open {what}: pass yours with --password-file FILE"
+        ) from None
+
+
+def read_password_file(file: str | None) -> Password | None:
+    """None if no file was named."""
+    from encmempool.errors import EnvironmentProblem
+    from encmempool.home import Password, read_password
+
+    if file is None:
+        return None
+    if file != STDIN:
+        try:
+            return Password(read_password(Path(file)), generated=False)
+        except UnicodeDecodeError:
+            raise EnvironmentProblem(f"the password file {file} is not text in UTF-8") from None
+    line = sys.stdin.buffer.readline().rstrip(b"\r\n")
+    if not line:
+        raise EnvironmentProblem("standard input holds no password: its first line is empty")
+    return Password(line, generated=False)
+
+
+def refuse_two_readers(*files: str | None) -> None:
+    """Standard input can be read once."""
+    if sum(file == STDIN for file in files) > 1:
+        raise click.UsageError("only one of FILE and --password-file can be `-`", click.get_current_context())
+
+
+def _prompted(what: str) -> Password:
+    from encmempool.errors import EnvironmentProblem
+    from encmempool.home import Password
+
+    if not sys.stdin.isatty():
+        raise EnvironmentProblem(f"no password for {what}: pass --password-file FILE")
+    text = click.prompt(f"Password for {what}", hide_input=True, err=True)
+    return Password(text.encode(), generated=False)

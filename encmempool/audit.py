@@ -1,0 +1,388 @@
+"""The history of a network as one file, and its verification from outside.
+
+The file is a magic line and then records: kind (1 byte), height (8), length (4), SSZ object, SHA-256 of all that
+(32). Their order is fixed, so one history has one file:
+
+    genesis, key set,
+    for each height: forced*, (transaction, receipt)*, commitment, vote*, share*, reveal, abstention*,
+    for what was never committed: (transaction, receipt)*, then abstentions and the end record.
+
+`verify` trusts nothing in it. The genesis names the network; from there every signature, root, order, share, batch
+key, outcome and state root is recomputed. The checksums only say early and exactly which record was damaged.
+
+Requirements:
+AUD-1  the file is the canonical encoding of its history, and complete
+AUD-2  every rule of voting, certification, sharing and revealing holds at every height
+AUD-3  every receipt is the sequencer's, sequences have no gaps, and each belongs to its transaction
+AUD-4  only the newest heights may lack a reveal
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from encmempool import genesis as genesis_file
+from encmempool.errors import Malformed, Rejected
+from encmempool.identity import require_signer
+from encmempool.keysets import Committee
+from encmempool.network.local import LocalNetwork
+from encmempool.reveal import Executed, Follower
+from encmempool.types import (
+    EncryptedTransaction,
+    Genesis,
+    OrderCertificate,
+    Proposal,
+    Reveal,
+    ShareRelease,
+    SignedAbstain,
+    SignedCommitment,
+    SignedKeySet,
+    SignedReceipt,
+    SignedShare,
+    SignedVote,
+)
+from threshold.curve import DEFAULT_BACKEND
+from threshold.encoding import Reader, u8, u32, u64
+
+MAGIC = b"encmempool history 1\n"
+_HEAD_BYTES = 13
+_CHECKSUM_BYTES = 32
+
+
+class Kind(IntEnum):
+    GENESIS = 1
+    KEY_SET = 2
+    FORCED = 3
+    TRANSACTION = 4
+    RECEIPT = 5
+    COMMITMENT = 6
+    VOTE = 7
+    SHARE = 8
+    REVEAL = 9
+    ABSTENTION = 10
+    END = 11
+
+    @property
+    def text(self) -> str:
+        return self.name.lower().replace("_", " ")
+
+
+class AuditFailed(Exception):
+    """The history is not what it claims. `height` and `record` say where."""
+
+    def __init__(self, message: str, *, height: int, record: str) -> None:
+        super().__init__(f"height {height}, {record}: {message}")
+        self.height = height
+        self.record = record
+        self.reason = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """What a verified history says.
+
+    outcomes        count by outcome
+    wrong_shares    (height, member) of signed shares that do not verify
+    """
+
+    genesis_root: bytes
+    heights: int
+    executed_height: int
+    transactions: int
+    pending: int
+    records: int
+    state_root: bytes
+    outcomes: dict[str, int] = field(default_factory=dict)
+    wrong_shares: tuple[tuple[int, int], ...] = ()
+
+
+def export(network: LocalNetwork) -> bytes:
+    """The network's published history."""
+    out = [MAGIC]
+    count = 0
+
+    def add(kind: Kind, height: int, body: bytes) -> None:
+        nonlocal count
+        out.append(_record(kind, height, body))
+        count += 1
+
+    key_set = network.committee.key_set
+    add(Kind.GENESIS, 0, network.committee.genesis.encoded)
+    add(Kind.KEY_SET, key_set.start_height, network.committee.signed.encoded)
+    abstentions: dict[int, list[SignedAbstain]] = {}
+    for signed in network.abstentions():
+        abstentions.setdefault(signed.message.height, []).append(signed)
+    height = key_set.start_height - 1
+    for height in range(key_set.start_height, network.sequencer.height + 1):
+        batch = network.sequencer.batch(height)
+        if batch is None:
+            raise AssertionError(f"no commitment for height {height}")
+        proposal = network.sequencer.proposal(batch)
+        for transaction, receipt in zip(proposal.transactions, proposal.receipts, strict=True):
+            add(Kind.TRANSACTION, height, transaction.encoded)
+            add(Kind.RECEIPT, height, receipt.encoded)
+        add(Kind.COMMITMENT, height, proposal.commitment.encoded)
+        if (certificate := network.follower.certificate(height)) is not None:
+            for signature in certificate.signatures:
+                add(Kind.VOTE, height, SignedVote(message=certificate.vote, signature=signature).encoded)
+        for share in network.follower.shares(height):
+            add(Kind.SHARE, height, share.encoded)
+        executed = _executed(network.follower, height)
+        if executed is not None and executed.reveal is not None:
+            add(Kind.REVEAL, height, executed.reveal.encoded)
+        for signed in abstentions.pop(height, []):
+            add(Kind.ABSTENTION, height, signed.encoded)
+    for transaction, receipt in network.sequencer.uncommitted():
+        add(Kind.TRANSACTION, height + 1, transaction.encoded)
+        add(Kind.RECEIPT, height + 1, receipt.encoded)
+    for later in sorted(abstentions):
+        for signed in abstentions[later]:
+            add(Kind.ABSTENTION, later, signed.encoded)
+    add(Kind.END, height + 1, u64(count))
+    return b"".join(out)
+
+
+def verify(data: bytes, *, backend: str = DEFAULT_BACKEND) -> AuditReport:
+    """Recompute everything. Raises AuditFailed naming height and record."""
+    return _Auditor(data, backend).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    kind: Kind
+    height: int
+    body: bytes
+    name: str
+
+
+class _Auditor:
+    def __init__(self, data: bytes, backend: str) -> None:
+        self._backend = backend
+        self._records = _records(data)
+        self._next = next(self._records)
+        self._count = 0
+        self._sequences: set[int] = set()
+        self._outcomes: dict[str, int] = {}
+        self._wrong: list[tuple[int, int]] = []
+        self._unrevealed = False
+        self._pairs: list[tuple[EncryptedTransaction, SignedReceipt]] = []
+
+    def run(self) -> AuditReport:
+        genesis_record = self._take(Kind.GENESIS, 0)
+        with _at(genesis_record):
+            genesis = genesis_file.check(Genesis.decode(genesis_record.body))
+        key_record = self._take(Kind.KEY_SET, 1)
+        with _at(key_record):
+            self._committee = Committee.load(genesis, SignedKeySet.decode(key_record.body), backend=self._backend)
+        self._follower = Follower(self._committee)
+        height = self._committee.key_set.start_height
+        transactions = 0
+        while self._peek_commitment(height):
+            transactions += self._height(height)
+            height += 1
+        pending = self._pending_height(height)
+        end = self._take(Kind.END, height)
+        with _at(end):
+            if end.body != u64(self._count - 1):
+                raise Rejected("AUD-1", "the end record counts other records than the file holds")
+            if next(self._records, None) is not None:
+                raise Rejected("AUD-1", "records follow the end record")
+            if self._sequences != set(range(len(self._sequences))):
+                raise Rejected("AUD-3", "the sequences of the receipts have gaps")
+        return AuditReport(
+            genesis_root=genesis.root,
+            heights=height - self._committee.key_set.start_height,
+            executed_height=self._follower.latest.height,
+            transactions=transactions,
+            pending=pending,
+            records=self._count,
+            state_root=self._follower.latest.root,
+            outcomes=dict(sorted(self._outcomes.items())),
+            wrong_shares=tuple(self._wrong),
+        )
+
+    def _take(self, kind: Kind, height: int) -> _Record:
+        record = self._next
+        with _at(record):
+            if record.kind is not kind or record.height != height:
+                raise Rejected("AUD-1", f"a {kind.text} of height {height} was expected here")
+        self._count += 1
+        if kind is not Kind.END:
+            self._next = next(self._records)
+        return record
+
+    def _is_next(self, kind: Kind, height: int) -> bool:
+        return self._next.kind is kind and self._next.height == height
+
+    def _peek_commitment(self, height: int) -> bool:
+        """Whether the records ahead are those of a committed height."""
+        if self._is_next(Kind.COMMITMENT, height):
+            return True
+        if not self._is_next(Kind.TRANSACTION, height):
+            return False
+        self._pairs = self._transactions(height)
+        return self._is_next(Kind.COMMITMENT, height)
+
+    def _transactions(self, height: int) -> list[tuple[EncryptedTransaction, SignedReceipt]]:
+        pairs = []
+        while self._is_next(Kind.TRANSACTION, height):
+            record = self._take(Kind.TRANSACTION, height)
+            with _at(record):
+                transaction = EncryptedTransaction.decode(record.body)
+            record = self._take(Kind.RECEIPT, height)
+            with _at(record):
+                receipt = SignedReceipt.decode(record.body)
+                self._check_receipt(transaction, receipt)
+            pairs.append((transaction, receipt))
+        return pairs
+
+    def _check_receipt(self, transaction: EncryptedTransaction, receipt: SignedReceipt) -> None:
+        require_signer(
+            self._committee.key_set.sequencer,
+            receipt.message,
+            receipt.signature,
+            self._committee.genesis.root,
+            rule="AUD-3",
+            who="the sequencer",
+        )
+        if receipt.message.tx_id != transaction.tx_id:
+            raise Rejected("AUD-3", "the receipt is for another transaction")
+        if receipt.message.sequence in self._sequences:
+            raise Rejected("AUD-3", f"two receipts have the sequence {receipt.message.sequence}")
+        self._sequences.add(receipt.message.sequence)
+
+    def _height(self, height: int) -> int:
+        pairs, self._pairs = self._pairs, []
+        commitment_record = self._take(Kind.COMMITMENT, height)
+        with _at(commitment_record):
+            proposal = Proposal(
+                commitment=SignedCommitment.decode(commitment_record.body),
+                transactions=tuple(transaction for transaction, _ in pairs),
+                receipts=tuple(receipt for _, receipt in pairs),
+            )
+            self._follower.propose(proposal)
+        certificate = self._certificate(height)
+        self._shares(height, certificate)
+        executed = self._reveal(height, certificate)
+        for receipt in executed.receipts if executed else ():
+            self._outcomes[receipt.code] = self._outcomes.get(receipt.code, 0) + 1
+        self._abstentions(height)
+        return len(pairs)
+
+    def _certificate(self, height: int) -> OrderCertificate | None:
+        signatures = []
+        vote = None
+        record = self._next
+        while self._is_next(Kind.VOTE, height):
+            record = self._take(Kind.VOTE, height)
+            with _at(record):
+                signed = SignedVote.decode(record.body)
+                if vote is not None and signed.message != vote:
+                    raise Rejected("AUD-2", "the votes are for different commitments")
+                self._committee.signing_member(signed.message, signed.signature, rule="CRT-1")
+                vote = signed.message
+                signatures.append(signed.signature)
+        if vote is None:
+            return None
+        certificate = OrderCertificate(vote=vote, signatures=tuple(signatures))
+        with _at(record):
+            self._follower.certify(certificate)
+        return certificate
+
+    def _shares(self, height: int, certificate: OrderCertificate | None) -> None:
+        last = 0
+        while self._is_next(Kind.SHARE, height):
+            record = self._take(Kind.SHARE, height)
+            with _at(record):
+                share = SignedShare.decode(record.body)
+                if certificate is None:
+                    raise Rejected("SHR-1", "a share was released without a certificate")
+                if share.message.member <= last:
+                    raise Rejected("AUD-1", "the shares are not by ascending member")
+                last = share.message.member
+                self._follower.receive(ShareRelease(share=share, certificate=certificate))
+        self._wrong += [(height, member) for member in self._follower.wrong_shares(height)]
+
+    def _reveal(self, height: int, certificate: OrderCertificate | None) -> Executed | None:
+        ready = self._follower.chain.at(height)
+        if ready is None:
+            raise AssertionError("the height was just proposed")
+        if self._is_next(Kind.REVEAL, height):
+            record = self._take(Kind.REVEAL, height)
+            with _at(record):
+                if certificate is None or self._unrevealed:
+                    raise Rejected("AUD-4", "a reveal without a certificate, or above an unrevealed height")
+                return self._follower.replay(ready, Reveal.decode(record.body))
+        if certificate is not None and not ready.batch.entries and not self._unrevealed:
+            return self._follower.execute_empty(ready)
+        self._unrevealed = True
+        return None
+
+    def _abstentions(self, height: int) -> None:
+        last = 0
+        while self._is_next(Kind.ABSTENTION, height):
+            record = self._take(Kind.ABSTENTION, height)
+            with _at(record):
+                signed = SignedAbstain.decode(record.body)
+                if signed.message.height != height or signed.message.committee_id != self._committee.committee_id:
+                    raise Rejected("AUD-2", "the abstention is for another height or committee")
+                member = self._committee.signing_member(signed.message, signed.signature, rule="AUD-2")
+                if member <= last:
+                    raise Rejected("AUD-1", "the abstentions are not by ascending member")
+                last = member
+
+    def _pending_height(self, height: int) -> int:
+        pairs, self._pairs = self._pairs, []
+        pairs = pairs or self._transactions(height)
+        while self._next.kind is Kind.ABSTENTION:
+            self._abstentions(self._next.height)
+        return len(pairs)
+
+
+@contextmanager
+def _at(record: _Record) -> Iterator[None]:
+    try:
+        yield
+    except (Malformed, Rejected) as error:
+        raise AuditFailed(str(error), height=record.height, record=record.name) from error
+
+
+def _record(kind: Kind, height: int, body: bytes) -> bytes:
+    framed = u8(kind) + u64(height) + u32(len(body)) + body
+    return framed + hashlib.sha256(framed).digest()
+
+
+def _records(data: bytes) -> Iterator[_Record]:
+    if not data.startswith(MAGIC):
+        raise AuditFailed("the file does not start as a history of version 1", height=0, record="header")
+    reader = Reader(data[len(MAGIC) :], "the history")
+    height, number, left = 0, 0, len(data) - len(MAGIC)
+    kind: int = 0
+    counts: dict[tuple[int, int], int] = {}
+    while left:
+        number += 1
+        try:
+            head = reader.take(_HEAD_BYTES)
+            kind, claimed, size = head[0], int.from_bytes(head[1:9], "big"), int.from_bytes(head[9:], "big")
+            body = reader.take(size)
+            intact = hashlib.sha256(head + body).digest() == reader.take(_CHECKSUM_BYTES)
+        except Malformed as error:
+            raise AuditFailed(str(error), height=height, record=f"record {number}") from error
+        if claimed == height + 1:
+            height = claimed
+        if not intact or kind not in Kind._value2member_map_:
+            raise AuditFailed("the record is damaged: its checksum differs", height=height, record=f"record {number}")
+        at = counts[kind, claimed] = counts.get((kind, claimed), 0) + 1
+        left -= _HEAD_BYTES + size + _CHECKSUM_BYTES
+        yield _Record(Kind(kind), claimed, body, f"record {number} ({Kind(kind).text} {at})")
+    if kind != Kind.END:
+        raise AuditFailed("the history ends without its end record", height=height, record=f"record {number + 1}")
+
+
+def _executed(follower: Follower, height: int) -> Executed | None:
+    at = height - follower.committee.key_set.start_height
+    return follower.executed[at] if at < len(follower.executed) else None

@@ -1,0 +1,166 @@
+"""`Client(home)`: what a user of the network does, as four calls.
+
+client = Client("./.encmempool")
+envelope = client.encrypt(raw_signed_transaction, identity)
+receipt = client.submit(envelope)
+client.status(envelope.tx_id)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from encmempool.errors import EnvironmentProblem
+from encmempool.home import Home, Password
+from encmempool.identity import Identity
+from encmempool.network.local import LocalNetwork
+from encmempool.reveal import Executed, Outcome
+from encmempool.transactions import encrypt_transaction
+from encmempool.types import EncryptedTransaction, SignedReceipt
+from threshold import entropy
+from threshold.curve import DEFAULT_BACKEND
+
+VALID_HEIGHTS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where a transaction stands.
+
+    state        unknown, received, committed, or an outcome such as executed or undecryptable
+    sequence     of the receipt
+    height       of the commitment, and `position` in its batch
+    success      of an executed transaction; `reason` of one that reverted
+    fee          wei
+    """
+
+    tx_id: bytes
+    state: str
+    sequence: int | None = None
+    height: int | None = None
+    position: int | None = None
+    success: bool | None = None
+    reason: str = ""
+    gas_used: int | None = None
+    fee: int | None = None
+    amount_in: int | None = None
+    amount_out: int | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.state not in ("unknown", "received", "committed")
+
+
+class Client:
+    def __init__(
+        self,
+        home: str | Path,
+        *,
+        password: Callable[[], Password] | None = None,
+        backend: str = DEFAULT_BACKEND,
+    ) -> None:
+        """`password` opens the network's own keystores where one process plays all roles; by default the home's."""
+        self._home = Home(Path(home))
+        self._password = password or self._generated_password
+        self._backend = backend
+
+    def encrypt(self, payload: bytes, identity: Identity, *, valid_until: int | None = None) -> EncryptedTransaction:
+        """Encrypt a raw signed Ethereum transaction of the identity's account and sign the envelope.
+
+        valid_until    last height for inclusion; by default 100 heights from now
+
+        Raises Malformed or ValueError for a payload the network would refuse.
+        """
+        network = self.network()
+        committee = network.committee
+        if valid_until is None:
+            valid_until = min(network.sequencer.height + VALID_HEIGHTS, committee.key_set.valid_until)
+        return encrypt_transaction(
+            payload,
+            terms=committee.terms,
+            scheme=committee.scheme,
+            public_key=committee.public_key,
+            identity=identity,
+            valid_until=valid_until,
+            random=entropy.system,
+        )
+
+    def submit(self, transaction: EncryptedTransaction | bytes) -> SignedReceipt:
+        """The sequencer's signed receipt. Raises Malformed or Rejected with the rule broken."""
+        data = transaction.encoded if isinstance(transaction, EncryptedTransaction) else transaction
+        with self._home.locked():
+            return self.network().submit(data)
+
+    def status(self, tx_id: bytes) -> Status:
+        return status_of(self.network(), tx_id)
+
+    def wait(self, tx_id: bytes, *, timeout_s: float = 60.0, poll_s: float = 0.5) -> Status:
+        """Until the outcome is final. EnvironmentProblem after the timeout, or at once for an unknown transaction."""
+        end = time.monotonic() + timeout_s
+        while True:
+            status = self.status(tx_id)
+            if status.final:
+                return status
+            if status.state == "unknown":
+                raise EnvironmentProblem(f"the network has never received transaction 0x{tx_id.hex()}")
+            if time.monotonic() >= end:
+                raise EnvironmentProblem(
+                    f"transaction 0x{tx_id.hex()} is still {status.state} after {timeout_s:g} s: "
+                    "someone has to run `sequencer commit` and `committee reveal`"
+                )
+            time.sleep(poll_s)
+
+    def network(self) -> LocalNetwork:
+        """The network as it now stands on disk."""
+        return LocalNetwork(self._home, password=self._password, backend=self._backend)
+
+    def _generated_password(self) -> Password:
+        password = self._home.generated_password()
+        if password is None:
+            raise EnvironmentProblem(f"{self._home.path} has no generated password: hand one over")
+        return password
+
+
+def status_of(network: LocalNetwork, tx_id: bytes) -> Status:
+    """Look a transaction up in what the sequencer stored and its follower executed."""
+    receipt = network.sequencer.receipt(tx_id)
+    if receipt is None:
+        return Status(tx_id=tx_id, state="unknown")
+    sequence = receipt.message.sequence
+    for height in range(network.sequencer.height, network.committee.key_set.start_height - 1, -1):
+        batch = network.sequencer.batch(height)
+        if batch is not None and tx_id in batch.tx_ids:
+            position = batch.tx_ids.index(tx_id)
+            executed = _executed(network, height)
+            if executed is None:
+                return Status(tx_id=tx_id, state="committed", sequence=sequence, height=height, position=position)
+            return _final(tx_id, sequence, executed, position)
+    transaction = network.sequencer.transaction(tx_id)
+    expired = transaction is not None and transaction.header.valid_until <= network.sequencer.height
+    return Status(tx_id=tx_id, state=Outcome.EXPIRED.text if expired else "received", sequence=sequence)
+
+
+def _executed(network: LocalNetwork, height: int) -> Executed | None:
+    at = height - network.committee.key_set.start_height
+    executed = network.follower.executed
+    return executed[at] if at < len(executed) else None
+
+
+def _final(tx_id: bytes, sequence: int, executed: Executed, position: int) -> Status:
+    receipt = executed.receipts[position]
+    return Status(
+        tx_id=tx_id,
+        state=receipt.code,
+        sequence=sequence,
+        height=executed.ready.commitment.height,
+        position=position,
+        success=receipt.success,
+        reason=receipt.reason,
+        gas_used=receipt.gas_used,
+        fee=receipt.fee,
+        amount_in=receipt.amount_in,
+        amount_out=receipt.amount_out,
+    )

@@ -1,0 +1,266 @@
+"""Attacks on weakened copies of TDH2, which they break, and on ours, which refuses.
+
+Each weak copy differs from ours by one omission that has been seen in the wild. Whoever removes the check from ours
+makes the second half of a test fail.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from py_ecc.bls.point_compression import decompress_G1
+from py_ecc.optimized_bls12_381 import FQ, add, b, field_modulus, is_inf, multiply
+
+from threshold import proofs, sharing
+from threshold.curve import BACKENDS, G1_BYTES, ORDER, SCALAR_BYTES, load_backend
+from threshold.entropy import deterministic
+from threshold.errors import CiphertextRejected, Malformed, ShareRejected
+from threshold.hashing import Tag, challenge
+from threshold.keys import KeyShare, PublicMaterial
+from threshold.schemes import tdh2
+from threshold.schemes.base import Batch, BatchKey, Share, Undecryptable, VerifiedCiphertext
+from threshold.schemes.registry import load_scheme
+
+N, T = 4, 3
+VICTIM, ATTACKER = b"sender: victim", b"sender: attacker"
+SECRET_ORDER = b"buy 40 ETH at market"
+G1_COFACTOR = 0x396C8C005555E1568C00AAAB0000AAAB
+
+CopyModule = Callable[[ModuleType], Any]
+
+
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> CopyModule:
+    """A second instance of a module, to be weakened without touching the first."""
+
+    def load(module: ModuleType) -> ModuleType:
+        name = "weak_" + module.__name__.replace(".", "_")
+        spec = importlib.util.spec_from_file_location(name, module.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        weak = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, weak)  # dataclasses look their module up
+        spec.loader.exec_module(weak)
+        return weak
+
+    return load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A committee of 3 of 4 and its users. Every instance has the same key, whatever the scheme's weaknesses."""
+
+    scheme: Any
+    public: Any
+    shares: tuple[KeyShare, ...]
+
+    def encrypt(self, plaintext: bytes, aad: bytes) -> bytes:
+        return self.scheme.encrypt(self.public, plaintext, aad=aad, height=0, random=deterministic(aad))
+
+    def verified(self, ciphertext: bytes, aad: bytes) -> VerifiedCiphertext:
+        return self.scheme.verify_ciphertext(self.public, ciphertext, aad=aad, height=0)
+
+    def batch(self, *entries: VerifiedCiphertext, height: int = 1) -> Batch:
+        return Batch(key_id=self.public.key_id, height=height, round=0, entries=entries)
+
+    def share(self, member: int, batch: Batch) -> Share:
+        random = deterministic(bytes([member]))
+        return self.scheme.partial_decrypt(self.public, self.shares[member - 1], batch, random=random)
+
+    def opened(self, batch: Batch) -> BatchKey:
+        key, refused = self.scheme.combine(self.public, batch, [self.share(j, batch) for j in range(1, T + 1)])
+        assert refused == ()
+        self.scheme.verify_batch_key(self.public, batch, key)
+        return key
+
+    def read(self, entry: VerifiedCiphertext, key: BatchKey) -> bytes | Undecryptable:
+        """What somebody with this batch key reads in an entry, whether it was in the batch or not."""
+        return self.scheme.decrypt(self.public, self.batch(entry), key, None)[0]
+
+
+def network(scheme: Any, backend: str = "arkworks") -> Network:
+    group = load_backend(backend).g1
+    coefficients = sharing.random_polynomial(T, deterministic(b"key"))
+    secrets = sharing.deal(coefficients, N)
+    key, *keys = (group.encode(group.multiply(group.generator, k)) for k in (coefficients[0], *secrets.values()))
+    material = PublicMaterial(scheme=1, threshold=T, encryption_key=key, verification_keys=tuple(keys))
+    return Network(
+        scheme=scheme,
+        public=scheme.load_public_key(material, key_id=material.key_id(b"network")),
+        shares=tuple(KeyShare(j, secret.to_bytes(SCALAR_BYTES, "big")) for j, secret in secrets.items()),
+    )
+
+
+@pytest.fixture
+def ours() -> Network:
+    return network(load_scheme("tdh2"))
+
+
+def test_honest_batch_opens_only_what_it_lists(ours):
+    """The attacks below would mean nothing if any batch key read any entry."""
+    victim = ours.verified(ours.encrypt(SECRET_ORDER, VICTIM), VICTIM)
+    other = ours.verified(ours.encrypt(b"mine", ATTACKER), ATTACKER)
+    assert ours.read(victim, ours.opened(ours.batch(victim))) == SECRET_ORDER
+    assert isinstance(ours.read(victim, ours.opened(ours.batch(other))), Undecryptable)
+
+
+# --- the body outside the transcript ----------------------------------------------------------------------------------
+
+
+def with_other_body(ciphertext: bytes) -> bytes:
+    return ciphertext[: tdh2.HEADER_BYTES] + bytes(64)
+
+
+def test_swapped_body_opens_the_victim_when_the_transcript_omits_the_body(copied):
+    """The attacker's copy has another ciphertext id, so it looks new, goes into an earlier batch, and is opened."""
+    module = copied(tdh2)
+    module._encryption_challenge = lambda *parts: tdh2._encryption_challenge(*parts[:-1], b"")
+    weak = network(module.make(load_backend()))
+    victim = weak.verified(weak.encrypt(SECRET_ORDER, VICTIM), VICTIM)
+    copycat = weak.verified(with_other_body(victim.ciphertext), VICTIM)
+    assert copycat.ciphertext_id != victim.ciphertext_id
+    assert weak.read(victim, weak.opened(weak.batch(copycat))) == SECRET_ORDER
+
+
+def test_swapped_body_is_refused_by_ours(ours):
+    """TDH-2."""
+    with pytest.raises(CiphertextRejected) as caught:
+        ours.verified(with_other_body(ours.encrypt(SECRET_ORDER, VICTIM)), VICTIM)
+    assert caught.value.rule == "TDH-2"
+
+
+# --- header grafting --------------------------------------------------------------------------------------------------
+
+
+def test_grafted_header_opens_the_victim_when_the_transcript_omits_the_associated_data(copied):
+    """The attacker sends the victim's ciphertext as its own transaction, and pays to have it opened first."""
+    module = copied(tdh2)
+    module._encryption_challenge = lambda key, aad, *parts: tdh2._encryption_challenge(key, b"", *parts)
+    weak = network(module.make(load_backend()))
+    victim = weak.verified(weak.encrypt(SECRET_ORDER, VICTIM), VICTIM)
+    grafted = weak.verified(victim.ciphertext, ATTACKER)
+    key = weak.opened(weak.batch(grafted))
+    assert isinstance(weak.read(grafted, key), Undecryptable)
+    assert weak.read(victim, key) == SECRET_ORDER
+
+
+def test_grafted_header_is_refused_by_ours(ours):
+    """TDH-2."""
+    with pytest.raises(CiphertextRejected) as caught:
+        ours.verified(ours.encrypt(SECRET_ORDER, VICTIM), ATTACKER)
+    assert caught.value.rule == "TDH-2"
+
+
+# --- no subgroup check ------------------------------------------------------------------------------------------------
+
+
+def small_order_point(prime: int) -> Any:
+    """The cofactor of G1 is 3 * 11^2 * 10177^2 * 859267^2 * 52437899^2: together these leak 126 bits of a secret."""
+    if prime == 3:
+        return FQ(0), FQ(2), FQ(1)
+    for x in range(1, 100):
+        square = (x**3 + b.n) % field_modulus
+        y = pow(square, (field_modulus + 1) // 4, field_modulus)
+        point = multiply((FQ(x), FQ(y), FQ(1)), G1_COFACTOR * ORDER // 121)
+        if y * y % field_modulus == square and not is_inf(point):
+            break
+    return point if is_inf(multiply(point, 11)) else multiply(point, 11)
+
+
+def poisoned(key: Any, small: Any, prime: int) -> bytes:
+    """u carries a small-order component. The proof holds whenever that order divides the challenge: try until then."""
+    group, r, body = load_backend("reference").g1, 5, bytes(32)
+    gbar = key.times_gbar(1)
+    u = group.encode(add(group.multiply(group.generator, r), small))
+    ubar = group.encode(group.multiply(gbar, r))
+    w = wbar = group.identity
+    for s in range(1, 1000):
+        w, wbar = group.add(w, group.generator), group.add(wbar, gbar)
+        commitments = group.encode(w), group.encode(wbar)
+        e = challenge(Tag.TDH2_ENCRYPT, key.key_id, key.point_bytes, ATTACKER, u, ubar, *commitments, body)
+        if e % prime == 0:
+            return u + ubar + e.to_bytes(16, "big") + ((s + r * e) % ORDER).to_bytes(32, "big") + body
+    raise AssertionError("no challenge divisible by so small a prime")
+
+
+@pytest.mark.parametrize("prime", [3, 11])
+def test_small_order_component_leaks_the_members_secret_when_the_subgroup_is_not_checked(prime):
+    """The share is x * (r * g + S): what remains after taking r * (x * g) away is x * S, one of `prime` points."""
+    group = load_backend("reference").g1
+    loose = copy.copy(group)
+    loose.decode = lambda data: decompress_G1(int.from_bytes(data, "big"))
+    weak = network(tdh2.make(SimpleNamespace(g1=loose)), "reference")
+    small = small_order_point(prime)
+    entry = weak.verified(poisoned(weak.public, small, prime), ATTACKER)
+    batch = weak.batch(entry)
+    for member in range(1, N + 1):
+        point = loose.decode(weak.share(member, batch).data[:G1_BYTES])
+        known = group.multiply(weak.public.verification_keys[member - 1], 5)
+        rest = group.encode(group.add(point, group.negate(known)))
+        (residue,) = (k for k in range(prime) if group.encode(multiply(small, k)) == rest)
+        secret = int.from_bytes(weak.shares[member - 1].secret_bytes(), "big")
+        assert residue == secret % prime
+
+
+@pytest.mark.parametrize("prime", [3, 11])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_small_order_component_is_refused_by_ours(backend, prime):
+    """TDH-1."""
+    ours = network(load_scheme("tdh2", backend), backend)
+    key = network(load_scheme("tdh2", "reference"), "reference").public
+    with pytest.raises(Malformed):
+        ours.verified(poisoned(key, small_order_point(prime), prime), ATTACKER)
+
+
+# --- one proof without weights for a batch of shares ------------------------------------------------------------------
+
+
+def cancelling(members: Network, batch: Batch, module: Any) -> Share:
+    """Member 3's share with the first point off by g and the second by -g."""
+    group, secret = load_backend().g1, int.from_bytes(members.shares[2].secret_bytes(), "big")
+    first, second = (group.multiply(entry.parsed.u, secret) for entry in batch.entries)
+    images = group.add(first, group.generator), group.add(second, group.negate(group.generator))
+    data = b"".join(map(group.encode, images))
+    statement = members.scheme._statement(members.public, batch, 3, images, data)
+    return Share(member=3, data=data + module.prove_equality(group, statement, secret, deterministic(b"c")).encode())
+
+
+def two_entries(members: Network) -> Batch:
+    entries = (members.verified(members.encrypt(SECRET_ORDER, aad), aad) for aad in (VICTIM, ATTACKER))
+    return members.batch(*entries)
+
+
+def test_cancelling_errors_destroy_a_batch_without_blame_when_proofs_are_not_weighted(copied):
+    """Everybody accepts the share and the batch key, nothing opens, and no member is named."""
+    module, plain = copied(tdh2), copied(proofs)
+    plain.weights = lambda tag, count, *items: (1,) * count
+    module.proofs = plain
+    weak = network(module.make(load_backend()))
+    batch = two_entries(weak)
+    share = cancelling(weak, batch, plain)
+    weak.scheme.verify_share(weak.public, batch, share)
+    key, refused = weak.scheme.combine(weak.public, batch, [weak.share(1, batch), weak.share(2, batch), share])
+    assert refused == ()
+    weak.scheme.verify_batch_key(weak.public, batch, key)
+    opened = weak.scheme.decrypt(weak.public, batch, key, None)
+    assert [type(entry) for entry in opened] == [Undecryptable, Undecryptable]
+
+
+def test_cancelling_errors_are_refused_and_named_by_ours(ours):
+    """TDH-4. The fourth member's share takes the place of the refused one."""
+    batch = two_entries(ours)
+    share = cancelling(ours, batch, proofs)
+    with pytest.raises(ShareRejected) as caught:
+        ours.scheme.verify_share(ours.public, batch, share)
+    assert (caught.value.rule, caught.value.member) == ("TDH-4", 3)
+    shares = [ours.share(1, batch), share, ours.share(2, batch), ours.share(4, batch)]
+    key, refused = ours.scheme.combine(ours.public, batch, shares)
+    assert refused == (3,)
+    assert ours.scheme.decrypt(ours.public, batch, key, None) == (SECRET_ORDER, SECRET_ORDER)

@@ -1,0 +1,67 @@
+"""The demo and the pipeline benchmark run for real and say what they measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from encmempool.bench import pipeline
+from encmempool.measure import demo
+
+
+@pytest.fixture(scope="module")
+def result() -> dict[str, object]:
+    return demo.run(transactions=24, seed=7)
+
+
+def test_demo_reports_extraction_in_plaintext_and_none_when_encrypted(result):
+    assert result["plaintext"]["extracted_bps"] > 10
+    assert result["plaintext"]["victim_loss_bps"] > result["encrypted"]["victim_loss_bps"]
+    assert result["encrypted"]["strategy"] == "abstain"
+    assert result["encrypted"]["extracted_bps"] == 0
+    assert result["encrypted"]["extracted_bps_not_abstaining"] < 1
+    assert result["audit"] == "ok"
+
+
+def test_demo_gives_the_same_figures_for_the_same_seed(result):
+    again = demo.run(transactions=24, seed=7)
+    assert again["plaintext"] == result["plaintext"]
+    assert again["encrypted"] == result["encrypted"]
+    other = demo.run(transactions=24, seed=8)
+    assert other["plaintext"] != result["plaintext"]
+
+
+def test_demo_measures_every_stage(result):
+    assert tuple(result["stages_ms"]) == demo.STAGES
+    assert all(ms > 0 for ms in result["stages_ms"].values())
+    assert result["bytes"]["ciphertext_overhead"] == 160
+    assert result["bytes"]["share"] == 24 * 48 + 48
+
+
+def test_demo_without_encryption_still_runs_the_whole_pipeline():
+    result = demo.run(transactions=4, scheme="clear", seed=3)
+    assert result["audit"] == "ok"
+    assert result["bytes"]["ciphertext_overhead"] == 0
+
+
+@pytest.mark.parametrize("transactions", [0, -1, 100_001])
+def test_demo_is_refused_for_an_impossible_size(transactions):
+    with pytest.raises(ValueError, match="transactions"):
+        demo.run(transactions=transactions)
+
+
+def test_demo_is_refused_for_a_threshold_that_lets_two_orders_win():
+    with pytest.raises(ValueError, match="reduced-threshold"):
+        demo.run(transactions=2, members=4, threshold=2)
+
+
+def test_pipeline_opens_and_executes_its_whole_batch():
+    result = pipeline.run(batch=16)
+    assert result["outcomes"] == {"executed": 16}
+    assert result["transactions_per_second"] > 0
+    critical = sum(result["stages_ms"][name] for name in pipeline.CRITICAL_PATH)
+    assert result["commitment_to_reveal_ms"] == pytest.approx(critical, abs=0.1)
+
+
+@pytest.mark.slow
+def test_pipeline_opens_a_batch_of_2048():
+    assert pipeline.run(batch=2048)["outcomes"] == {"executed": 2048}

@@ -1,0 +1,272 @@
+"""Builders for the unit tests: a small development network, its people, its key and its transactions.
+
+Everything is deterministic, so a failure repeats. Fixtures that make things return functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from encmempool import genesis as genesis_file
+from encmempool.envelope import Terms
+from encmempool.ethereum import sign_transaction
+from encmempool.identity import Identity
+from encmempool.keysets import TRUSTED_DEALER, Committee, default_threshold, first_key_set, sign_key_set
+from encmempool.transactions import encrypt_transaction
+from encmempool.types import Allocation, EncryptedTransaction, Genesis, Header, KeySet, PoolState, signing_digest
+from threshold.curve import load_backend
+from threshold.entropy import Random, deterministic
+from threshold.keys import KeyShare, PublicMaterial
+from threshold.schemes.registry import load_scheme
+from threshold.setup.dealer import deal
+
+GWEI = 10**9
+ETHER = 10**18
+MAX_FEE = 30 * GWEI
+PRIORITY_FEE = 2 * GWEI
+VALID_UNTIL = 50
+MEMBERS = 4
+RECIPIENT = b"\x77" * 20
+
+
+def named_identity(name: str) -> Identity:
+    return Identity(hashlib.sha256(f"encmempool test identity {name}".encode()).digest())
+
+
+@pytest.fixture(scope="session")
+def alice() -> Identity:
+    return named_identity("alice")
+
+
+@pytest.fixture(scope="session")
+def bob() -> Identity:
+    return named_identity("bob")
+
+
+@pytest.fixture(scope="session")
+def sequencer() -> Identity:
+    return named_identity("sequencer")
+
+
+@pytest.fixture(scope="session")
+def members() -> tuple[Identity, ...]:
+    """Members 1..4."""
+    return tuple(named_identity(f"member {index}") for index in range(1, MEMBERS + 1))
+
+
+@pytest.fixture(scope="session")
+def make_genesis(
+    alice: Identity, bob: Identity, sequencer: Identity, members: tuple[Identity, ...]
+) -> Callable[..., Genesis]:
+    """A development genesis, with any field changed."""
+    token = genesis_file.DEVELOPMENT_TOKEN
+    usual = Genesis(
+        chain_id=genesis_file.DEVELOPMENT_CHAIN_ID,
+        timestamp_ms=1_700_000_000_000,
+        accounts=tuple(
+            Allocation(address=person.address, balance=100 * ETHER, tokens=(1000 * ETHER,)) for person in (alice, bob)
+        ),
+        tokens=(token,),
+        pools=(PoolState(token0=token.address, token1=genesis_file.WETH, reserve0=2**90, reserve1=500 * ETHER),),
+        router=genesis_file.ROUTER,
+        weth=genesis_file.WETH,
+        base_fee=genesis_file.BASE_FEE,
+        sequencer=sequencer.address,
+        members=tuple(member.address for member in members),
+        policy_id=1,
+        policy_parameters=b"",
+        batch_limit=8,
+        gas_limit=21_000 * 64,
+        size_classes=genesis_file.SIZE_CLASSES,
+        deadlines=genesis_file.DEADLINES,
+    )
+
+    def make(**changes: Any) -> Genesis:
+        return replace(usual, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def network(make_genesis: Callable[..., Genesis]) -> Genesis:
+    return make_genesis()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dealt:
+    """A committee with the secrets a TRUSTED dealer gave its members."""
+
+    committee: Committee
+    shares: tuple[KeyShare, ...]
+    identities: tuple[Identity, ...]
+
+
+@pytest.fixture(scope="session")
+def deal_key() -> Callable[..., tuple[PublicMaterial, tuple[KeyShare, ...]]]:
+    """Public material and shares of one key of a scheme."""
+
+    def make(scheme: str, *, n: int, t: int, seed: bytes = b"key") -> tuple[PublicMaterial, tuple[KeyShare, ...]]:
+        number = load_scheme(scheme).info.number
+
+        def material(key: bytes, verification_keys: tuple[bytes, ...]) -> PublicMaterial:
+            return PublicMaterial(scheme=number, threshold=t, encryption_key=key, verification_keys=verification_keys)
+
+        return deal(n=n, t=t, group=load_backend().g1, material=material, random=deterministic(seed))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def signed_by() -> Callable[..., Any]:
+    """A key set signed for a network by the identities given."""
+
+    def make(key_set: KeySet, genesis: Genesis, signers: tuple[Identity, ...]) -> Any:
+        digest = signing_digest(key_set, genesis.root)
+        return sign_key_set(key_set, [signer.sign(digest) for signer in signers])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_committee(deal_key: Any, signed_by: Any, members: tuple[Identity, ...]) -> Callable[..., Dealt]:
+    """A checked committee of the genesis' own members, its key dealt."""
+
+    def make(genesis: Genesis, scheme: str = "tdh2") -> Dealt:
+        n = len(genesis.members)
+        public, shares = deal_key(scheme, n=n, t=default_threshold(n))
+        key_set = first_key_set(genesis, public, setup_kind=TRUSTED_DEALER, setup_privacy=0)
+        committee = Committee.load(genesis, signed_by(key_set, genesis, members))
+        return Dealt(committee=committee, shares=shares, identities=members)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def dealt(make_committee: Callable[..., Dealt], network: Genesis) -> Dealt:
+    """tdh2, 3 of 4."""
+    return make_committee(network)
+
+
+@pytest.fixture(scope="session")
+def committee(dealt: Dealt) -> Committee:
+    """tdh2, 3 of 4."""
+    return dealt.committee
+
+
+@pytest.fixture(scope="session")
+def clear_committee(make_committee: Callable[..., Dealt], network: Genesis) -> Committee:
+    """The control scheme, 3 of 4."""
+    return make_committee(network, "clear").committee
+
+
+@pytest.fixture(scope="session")
+def payload() -> Callable[..., bytes]:
+    """A raw signed transfer of the identity, with any field changed."""
+
+    def make(identity: Identity, **changes: Any) -> bytes:
+        fields: dict[str, Any] = {
+            "chain_id": genesis_file.DEVELOPMENT_CHAIN_ID,
+            "nonce": 0,
+            "to": RECIPIENT,
+            "value": 1,
+            "data": b"",
+            "gas_limit": 21_000,
+            "max_fee_per_gas": MAX_FEE,
+            "max_priority_fee_per_gas": PRIORITY_FEE,
+        }
+        return sign_transaction(identity.secret_bytes(), **(fields | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encrypt(payload: Callable[..., bytes]) -> Callable[..., EncryptedTransaction]:
+    """A genuine encrypted transaction to a committee; further arguments are the payload's fields."""
+
+    def make(
+        committee: Committee,
+        identity: Identity,
+        *,
+        valid_until: int = VALID_UNTIL,
+        random: Random | None = None,
+        **fields: Any,
+    ) -> EncryptedTransaction:
+        return encrypt_transaction(
+            payload(identity, **fields),
+            terms=committee.terms,
+            scheme=committee.scheme,
+            public_key=committee.public_key,
+            identity=identity,
+            valid_until=valid_until,
+            random=random or deterministic(b"encrypt"),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def seal_envelope() -> Callable[..., EncryptedTransaction]:
+    """A signed envelope around any bytes, every header field the caller's to break."""
+
+    def make(
+        terms: Terms,
+        identity: Identity,
+        *,
+        ciphertext: bytes | None = None,
+        **changes: Any,
+    ) -> EncryptedTransaction:
+        fields: dict[str, Any] = {
+            "version": 1,
+            "key_id": terms.key_set.key_id,
+            "scheme": terms.key_set.scheme,
+            "sender": identity.address,
+            "nonce": 0,
+            "gas_limit": 21_000,
+            "max_fee_per_gas": MAX_FEE,
+            "max_priority_fee_per_gas": PRIORITY_FEE,
+            "target_height": 0,
+            "valid_until": VALID_UNTIL,
+        }
+        header = Header(**(fields | changes))
+        if ciphertext is None:
+            ciphertext = bytes(min(terms.ciphertext_sizes))
+        signature = identity.sign(terms.signing_hash(header, ciphertext))
+        return EncryptedTransaction(header=header, ciphertext=ciphertext, signature=signature)
+
+    return make
+
+
+@dataclass
+class FakeState:
+    """A StateView whose accounts a test sets. It is its own StateAt."""
+
+    balances: dict[bytes, int] = field(default_factory=dict)
+    nonces: dict[bytes, int] = field(default_factory=dict)
+    height: int = 0
+    root: bytes = bytes(32)
+
+    @property
+    def latest(self) -> FakeState:
+        return self
+
+    def at(self, height: int) -> FakeState | None:
+        return self if height == self.height else None
+
+    def nonce(self, address: bytes) -> int:
+        return self.nonces.get(address, 0)
+
+    def balance(self, address: bytes) -> int:
+        return self.balances.get(address, 0)
+
+
+@pytest.fixture
+def make_state() -> Callable[..., FakeState]:
+    def make(balances: Mapping[bytes, int] | None = None, nonces: Mapping[bytes, int] | None = None) -> FakeState:
+        return FakeState(balances=dict(balances or {}), nonces=dict(nonces or {}))
+
+    return make
