@@ -137,7 +137,7 @@ class Application(Group):
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         arguments = list(sys.argv[1:] if args is None else args)
         options = Settings()
-        extra = {"prog_name": PROGRAM, **extra, "standalone_mode": False, "obj": options}
+        extra = {**extra, "prog_name": PROGRAM, "standalone_mode": False, "obj": options}
         try:
             with _unexpected():
                 code = super().main(arguments, **extra)
@@ -242,6 +242,8 @@ def _problem(error: Exception) -> _Problem | None:
         return _Problem(WRONG, "conflict", f"{error}: nothing was written")
     if isinstance(error, StorageError):
         return _Problem(ENVIRONMENT, "storage", str(error))
+    if isinstance(error, EnvironmentProblem) and type(error).__name__ == "WrongPassword":
+        return _Problem(ENVIRONMENT, "wrong_password", f"{error}: check --password-file")
     if isinstance(error, EnvironmentProblem):
         return _Problem(ENVIRONMENT, "environment", str(error))
     if isinstance(error, OSError):

@@ -53,8 +53,9 @@ def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed:
     if print_json("bench-pipeline", {name: value for name, value in result.items() if name != "schema"}):
         return
     listing = table("stage", "ms", "µs per transaction", right=("ms", "µs per transaction"))
+    each = result["per_transaction_ms"]
     for name, value in result["stages_ms"].items():
-        listing.add_row(name, f"{value:,.1f}", f"{1000 * value / result['batch']:,.0f}")
+        listing.add_row(name, f"{value:,.1f}", f"{1000 * each[name]:,.0f}" if name in each else "")
     title = heading(
         f"{result['scheme']}, {result['members']} members, batches of {result['batch']}, {result['backend']}"
     )

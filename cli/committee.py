@@ -107,6 +107,7 @@ def create(
             loaded,
             password,
             random=entropy.system,
+            backend=settings().backend,
         )
     warn_of(made.key_set, hides=loaded.info.hides)
     funded = [*own, *(name for name in home.account_names() if name not in own)]

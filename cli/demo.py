@@ -44,6 +44,8 @@ def demo(
     check_committee(loaded, members, needed, reduced_allowed=reduced_threshold)
     if needed < default_threshold(members):
         warning(f"reduced threshold {needed} of {members}: two conflicting orders can both gather votes")
+    if not loaded.info.hides:
+        warning(f"{scheme} hides nothing: the attacker reads the swaps in both columns")
     with progress("starting") as say:
         result = experiment.run(
             members=members,

@@ -347,6 +347,8 @@ def _print_status(command: str, found: Status) -> None:
         next_step("encmempool sequencer commit")
     if found.state == "committed":
         next_step("encmempool committee reveal")
+    if found.final:
+        next_step("encmempool audit export -o history.bin")
 
 
 def _status_lines(found: Status) -> list[tuple[str, Any]]:

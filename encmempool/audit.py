@@ -318,7 +318,7 @@ class _Auditor:
                     raise Rejected("AUD-4", "a reveal without a certificate, or above an unrevealed height")
                 return self._follower.replay(ready, Reveal.decode(record.body))
         if certificate is not None and not ready.batch.entries and not self._unrevealed:
-            return self._follower.execute_empty(ready)
+            return self._follower.replay(ready, None)
         self._unrevealed = True
         return None
 

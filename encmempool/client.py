@@ -67,6 +67,14 @@ class Client:
         self._password = password or self._generated_password
         self._backend = backend
 
+    def account(self, name: str) -> Identity:
+        """An account of the home, opened with the password."""
+        return self._home.account(name, self._password())
+
+    def next_nonce(self, address: bytes) -> int:
+        """The nonce the network will take next from an account."""
+        return self.network().sequencer.next_nonce(address)
+
     def encrypt(self, payload: bytes, identity: Identity, *, valid_until: int | None = None) -> EncryptedTransaction:
         """Encrypt a raw signed Ethereum transaction of the identity's account and sign the envelope.
 

@@ -2,7 +2,8 @@
 
 Two phases for every scheme, because shares made for one batch can be turned into shares for another: members fix the
 root first. Sans-IO; the guard is the store: votes, abstentions and shares are write-once records with the complete
-signed bytes, durable before anything leaves. A restarted member sends those bytes and never makes new ones.
+signed bytes, durable before anything leaves. A restarted member sends those bytes and never makes new ones. Whoever
+performs the effects drops the member and restores it from its records if one of them fails.
 
 Requirements:
 VOT-1   the sequencer of the key set signed the commitment
@@ -56,6 +57,8 @@ from threshold.schemes.base import Batch, VerifiedCiphertext
 VOTE = "vote"
 ABSTENTION = "abstention"
 SHARE = "share"
+GUARD = "share-or-abstention"
+"""One record for both, so that the store itself refuses the second."""
 PROPOSAL = "proposal"
 MAX_CLOCK_LEAD_MS = 60_000
 
@@ -325,10 +328,8 @@ class Member:
             raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
         if known is None:
             self.chain.extend(proposal, now_ms=now_ms)
-        if given is not None:
-            return (Send(message=given.encoded),)
         vote = vote_for(commitment)
-        signed = SignedVote(message=vote, signature=self._sign(vote))
+        signed = given or SignedVote(message=vote, signature=self._sign(vote))
         self._votes[commitment.height] = signed
         key = self._committee.committee_id + u64(commitment.height)
         return (
@@ -348,28 +349,17 @@ class Member:
             raise Rejected("SHR-2", f"this member abstained at height {height}")
         if not ready.batch.entries:
             return ()
-        given = self._shares.get(height)
-        if given is not None:
-            if given.share.message.commitment_root != ready.commitment.root:
-                raise Rejected("SHR-2", f"this member already released a share for another root at height {height}")
-            return (Send(message=given.encoded),)
-        share = self._committee.scheme.partial_decrypt(
-            self._committee.public_key, self._key_share, ready.batch, random=self._random
-        )
-        message = DecryptionShare(
-            committee_id=self._committee.committee_id,
-            height=height,
-            round=ready.commitment.round,
-            commitment_root=ready.commitment.root,
-            member=self.index,
-            data=share.data,
-        )
-        release = ShareRelease(
-            share=SignedShare(message=message, signature=self._sign(message)), certificate=certificate
-        )
-        self._shares[height] = release
+        release = self._shares.get(height)
+        if release is None:
+            release = self._shares[height] = self._new_release(ready, certificate)
+        if release.share.message.commitment_root != ready.commitment.root:
+            raise Rejected("SHR-2", f"this member already released a share for another root at height {height}")
         key = self._committee.key_set.key_id + u64(height)
-        return (Persist(kind=SHARE, key=key, value=release.encoded), Send(message=release.encoded))
+        return (
+            Persist(kind=GUARD, key=key, value=b"share" + ready.commitment.root),
+            Persist(kind=SHARE, key=key, value=release.encoded),
+            Send(message=release.encoded),
+        )
 
     def abstain(self, height: int) -> tuple[Persist | Send, ...]:
         """Bar this member's share at a height for ever. Allowed after a vote, never after a share: Rejected SHR-2."""
@@ -379,12 +369,30 @@ class Member:
         signed = SignedAbstain(message=message, signature=self._sign(message))
         self._abstained.add(height)
         key = self._committee.key_set.key_id + u64(height)
-        return (Persist(kind=ABSTENTION, key=key, value=signed.encoded), Send(message=signed.encoded))
+        return (
+            Persist(kind=GUARD, key=key, value=b"abstention"),
+            Persist(kind=ABSTENTION, key=key, value=signed.encoded),
+            Send(message=signed.encoded),
+        )
 
     def resend(self) -> tuple[Send, ...]:
         """After a restart: the newest vote and share once more, byte for byte."""
         newest = [records[max(records)] for records in (self._votes, self._shares) if records]
         return tuple(Send(message=message.encoded) for message in newest)
+
+    def _new_release(self, ready: Ready, certificate: OrderCertificate) -> ShareRelease:
+        share = self._committee.scheme.partial_decrypt(
+            self._committee.public_key, self._key_share, ready.batch, random=self._random
+        )
+        message = DecryptionShare(
+            committee_id=self._committee.committee_id,
+            height=ready.commitment.height,
+            round=ready.commitment.round,
+            commitment_root=ready.commitment.root,
+            member=self.index,
+            data=share.data,
+        )
+        return ShareRelease(share=SignedShare(message=message, signature=self._sign(message)), certificate=certificate)
 
     def _sign(self, message: Vote | DecryptionShare | Abstain) -> bytes:
         return self._identity.sign(signing_digest(message, self._committee.terms.genesis_root))

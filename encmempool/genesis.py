@@ -10,8 +10,9 @@ from typing import Any
 from encmempool.errors import Malformed
 from encmempool.execution.ledger import Ledger
 from encmempool.execution.pools import Pool
+from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
-from encmempool.types import Allocation, Deadlines, Genesis, PoolState, Token
+from encmempool.types import MAX_BATCH, MAX_SIZE_CLASS, Allocation, Deadlines, Genesis, PoolState, Token
 
 DEVELOPMENT_CHAIN_ID = 31337
 BASE_FEE = 10 * 10**9
@@ -55,6 +56,14 @@ def check(genesis: Genesis) -> Genesis:
             raise Malformed(f"genesis: account 0x{account.address.hex()} does not list an amount for every token")
     if list(genesis.size_classes) != sorted(set(genesis.size_classes)) or not genesis.size_classes:
         raise Malformed("genesis: size_classes must ascend")
+    if genesis.size_classes[-1] > MAX_SIZE_CLASS:
+        raise Malformed(f"genesis: size_classes go up to {MAX_SIZE_CLASS} bytes at most")
+    if not 1 <= genesis.batch_limit <= MAX_BATCH:
+        raise Malformed(f"genesis: batch_limit lies between 1 and {MAX_BATCH}")
+    if len(set(genesis.members)) != len(genesis.members) or not genesis.members:
+        raise Malformed("genesis: members must be given, each once")
+    if genesis.policy_id not in set(Policy):
+        raise Malformed(f"genesis: there is no order policy {genesis.policy_id}")
     try:
         ledger_of(genesis)
     except ValueError as error:
@@ -74,11 +83,15 @@ def read(path: Path) -> Genesis:
         document = json.loads(path.read_text())
         stated = document.pop("root")
         genesis = _genesis(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        root = "0x" + genesis.root.hex()
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Malformed(f"{path} is not a genesis file: {error}") from error
-    if stated != "0x" + genesis.root.hex():
-        raise Malformed(f"{path} states the root {stated}, but its contents have 0x{genesis.root.hex()}")
-    return check(genesis)
+    if stated != root:
+        raise Malformed(f"{path} states the root {stated}, but its contents have {root}")
+    try:
+        return check(genesis)
+    except Malformed as error:
+        raise Malformed(f"{path}: {error}") from error
 
 
 def _to_document(value: SszObject) -> dict[str, Any]:

@@ -208,6 +208,8 @@ def read_password(path: Path) -> bytes:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise EnvironmentProblem(f"cannot read the password file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise EnvironmentProblem(f"the password file {path} is not text") from error
     if not lines or not lines[0]:
         raise EnvironmentProblem(f"the password file {path} is empty")
     return lines[0].encode()

@@ -20,6 +20,8 @@ class Identity:
     __slots__ = ("__key", "address")
 
     def __init__(self, secret: bytes) -> None:
+        if len(secret) != 32:
+            raise ValueError("a private key has 32 bytes")
         self.__key = PrivateKey(secret)
         self.address = _address(self.__key.public_key)
 

@@ -2,10 +2,11 @@
 
 Requirements:
 KEY-1  the key set names this network's genesis
-KEY-2  at least t members signed it; at genesis its own members
+KEY-2  at least t members signed it, in their order; at genesis its own members
 KEY-3  key_id is the name of its public key in this network
 KEY-4  n, t, members and verification keys agree; t is at least the default unless reduced_threshold is set
 KEY-5  a reduced threshold is refused for schemes where two signed batches open more than they list
+KEY-6  the first key set has the genesis' sequencer, policy and batch limit, and starts at height 1 from its root
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Committee:
 
     @classmethod
     def load(cls, genesis: Genesis, signed: SignedKeySet, *, backend: str = DEFAULT_BACKEND) -> Committee:
-        """Check KEY-1 to KEY-5 and decode the key. Raises Malformed or Rejected."""
+        """Check KEY-1 to KEY-6 and decode the key. Raises Malformed or Rejected."""
         key_set = signed.message
         if key_set.genesis_root != genesis.root:
             raise Rejected("KEY-1", "the key set belongs to another network")
@@ -87,9 +88,9 @@ class Committee:
         except ValueError as error:
             raise Malformed(str(error)) from error
         _check_threshold(key_set, scheme)
-        signers = {recover_signer(key_set, signature, genesis.root) for signature in signed.signatures}
-        if not signers <= set(key_set.members) or len(signers) < key_set.t or len(signers) != len(signed.signatures):
-            raise Rejected("KEY-2", f"the key set needs the signatures of {key_set.t} of its members")
+        if key_set.predecessor == ZERO_HASH:
+            _check_first(key_set, genesis)
+        _check_signatures(signed)
         material = public_material(key_set)
         if material.key_id(genesis.root) != key_set.key_id or material.parameter_digest != key_set.parameter_digest:
             raise Rejected("KEY-3", "key_id is not the name of this public key")
@@ -147,6 +148,35 @@ def public_material(key_set: KeySet, parameters: bytes = b"") -> PublicMaterial:
 
 def sign_key_set(key_set: KeySet, signatures: Sequence[bytes]) -> SignedKeySet:
     return SignedKeySet(message=key_set, signatures=tuple(signatures))
+
+
+def _check_first(key_set: KeySet, genesis: Genesis) -> None:
+    if key_set.members != genesis.members:
+        raise Rejected("KEY-2", "the first committee is not the genesis' own")
+    expected = {
+        "sequencer": genesis.sequencer,
+        "policy_id": genesis.policy_id,
+        "policy_parameters": genesis.policy_parameters,
+        "batch_limit": genesis.batch_limit,
+        "epoch": 1,
+        "start_height": 1,
+        "start_parent": genesis.root,
+        "start_round": 0,
+    }
+    for name, value in expected.items():
+        if getattr(key_set, name) != value:
+            raise Rejected("KEY-6", f"the first key set's {name} is not what the genesis fixes")
+
+
+def _check_signatures(signed: SignedKeySet) -> None:
+    key_set, place = signed.message, 0
+    for signature in signed.signatures:
+        signer = recover_signer(key_set, signature, key_set.genesis_root)
+        if signer not in key_set.members[place:]:
+            raise Rejected("KEY-2", "the key set is signed by a stranger, twice by a member, or out of their order")
+        place = key_set.members.index(signer) + 1
+    if len(signed.signatures) < key_set.t:
+        raise Rejected("KEY-2", f"the key set needs the signatures of {key_set.t} of its members")
 
 
 def _check_threshold(key_set: KeySet, scheme: Scheme) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from encmempool.envelope import Terms, reservation
 from encmempool.errors import Rejected
-from encmempool.ordering import Candidate, Policy, committed_order
+from encmempool.ordering import Candidate, Policy, ascending_nonces, committed_order
 from encmempool.types import EncryptedTransaction
 
 MAX_PENDING = 100_000
@@ -101,9 +101,10 @@ class Mempool:
     def add(self, pending: Pending) -> None:
         """Take a checked transaction, or one whose receipt says it was checked."""
         header = pending.transaction.header
-        self._by_sender.setdefault(header.sender, {})[header.nonce] = pending
+        live = self._by_sender.setdefault(header.sender, {})
+        self._size += header.nonce not in live  # records may hold an expired transaction and its replacement
+        live[header.nonce] = pending
         self._known.add(pending.transaction.tx_id)
-        self._size += 1
 
     def next_nonce(self, sender: bytes) -> int:
         """The lowest nonce from the executed one on that no live or committed transaction of the sender holds."""
@@ -121,7 +122,7 @@ class Mempool:
         chosen: list[Candidate] = []
         closed: set[bytes] = set()
         gas = 0
-        for item in ranked:
+        for item in ascending_nonces(ranked):
             if len(chosen) == genesis.batch_limit:
                 break
             needed = ready[item.tx_id].transaction.header.gas_limit
@@ -142,9 +143,10 @@ class Mempool:
             self._in_flight[header.sender] = max(header.nonce + 1, self._in_flight.get(header.sender, 0))
 
     def executed(self, senders: Iterable[bytes]) -> None:
-        """A batch has run: its senders may be committed again."""
+        """A batch has run: its senders may be committed again, unless a later batch holds them too."""
         for sender in senders:
-            self._in_flight.pop(sender, None)
+            if self._in_flight.get(sender, 0) <= self._state.latest.nonce(sender):
+                self._in_flight.pop(sender, None)
 
     def expire(self, *, height: int) -> tuple[EncryptedTransaction, ...]:
         """Drop and return what can no longer be committed at `height` or later."""

@@ -55,7 +55,7 @@ class Candidate:
 def committed_order(policy: Policy, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The order a commitment must list."""
     ranked = sorted(candidates, key=_RANKING[policy])
-    return tuple(ranked) if policy is Policy.SHUFFLE else _ascending_nonces(ranked)
+    return tuple(ranked) if policy is Policy.SHUFFLE else ascending_nonces(ranked)
 
 
 def execution_order(
@@ -67,7 +67,7 @@ def execution_order(
     seed = tagged_hash(Tag.SHUFFLE_SEED, commitment_root, batch_key_value)
     position = {candidate.tx_id: at for at, candidate in enumerate(batch)}
     shuffled = [batch[at] for at in permutation(seed, len(batch))]
-    return tuple(position[candidate.tx_id] for candidate in _ascending_nonces(shuffled))
+    return tuple(position[candidate.tx_id] for candidate in ascending_nonces(shuffled))
 
 
 def permutation(seed: bytes, size: int) -> tuple[int, ...]:
@@ -86,7 +86,8 @@ def permutation(seed: bytes, size: int) -> tuple[int, ...]:
     return tuple(items)
 
 
-def _ascending_nonces(ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def ascending_nonces(ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Each sender's candidates by nonce, on the positions that sender has."""
     by_sender: dict[bytes, list[Candidate]] = {}
     for candidate in ranked:
         by_sender.setdefault(candidate.sender, []).append(candidate)

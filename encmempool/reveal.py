@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate
 from encmempool.errors import Malformed, Rejected
@@ -79,6 +80,24 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
+class Snapshot:
+    """The ledger as a height left it; nobody changes it any more. The root is computed when first asked for."""
+
+    def __init__(self, height: int, ledger: Ledger) -> None:
+        self.height = height
+        self.ledger = ledger
+
+    @cached_property
+    def root(self) -> bytes:
+        return state_root(self.ledger.snapshot())
+
+    def nonce(self, address: bytes) -> int:
+        return self.ledger.nonce(address)
+
+    def balance(self, address: bytes) -> int:
+        return self.ledger.balance(address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedEntry:
     """One position after decryption: its payload if there is one, and what the ledger is to make of it."""
@@ -96,7 +115,7 @@ class Executed:
     reveal: Reveal | None
     opened: tuple[OpenedEntry, ...]
     receipts: tuple[ExecutionReceipt, ...]
-    state: StateAt
+    state: Snapshot
 
 
 def open_entry(committee: Committee, transaction: EncryptedTransaction, opened: bytes | Undecryptable) -> OpenedEntry:
@@ -123,9 +142,8 @@ class Follower:
         """`stage` brackets the named parts of the work, for measuring."""
         self.committee = committee
         self._stage = stage
-        self._ledger = ledger_of(committee.genesis)
         start = committee.key_set.start_height - 1
-        self._states: dict[int, StateAt] = {start: _Snapshot(start, self._ledger)}
+        self._states = {start: Snapshot(start, ledger_of(committee.genesis))}
         self._latest = start
         self.chain = Chain(committee, self)
         self._certificates: dict[int, OrderCertificate] = {}
@@ -145,6 +163,10 @@ class Follower:
     def ledger(self) -> Ledger:
         """A copy: the follower's own state changes by execution only."""
         return self._ledger.copy()
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._states[self._latest].ledger
 
     @property
     def executed(self) -> tuple[Executed, ...]:
@@ -199,40 +221,46 @@ class Follower:
     def advance(self) -> tuple[tuple[Persist, ...], tuple[Executed, ...]]:
         """Open and execute every height that can be. Wrong shares are left out and their members named.
 
-        Raises NotEnoughShares when a height has t shares and too many are wrong: its members are in `blamed`.
+        Raises NotEnoughShares if the next height has t shares but too few are right: its members are in `blamed`.
         """
         records: list[Persist] = []
         done: list[Executed] = []
-        while (ready := self.chain.at(self._latest + 1)) is not None:
+        while (ready := self.chain.at(self._latest + 1)) is not None and self._can_open(ready):
             height = ready.commitment.height
-            if height not in self._certificates:
-                break
-            if not ready.batch.entries:
-                done.append(self._execute(ready, None))
-                continue
-            if len(self._shares.get(height, {})) < self.committee.key_set.t:
-                break
-            executed = self._execute(ready, self._combine(ready))
+            try:
+                batch_key = self._combine(ready) if ready.batch.entries else None
+            except NotEnoughShares:
+                if done:
+                    break  # what was executed is handed over first; the next call says what is wrong
+                raise
+            executed = self._run(ready, batch_key)
+            self._adopt(executed)
             if executed.reveal is not None:
                 records.append(Persist(kind=REVEAL, key=u64(height), value=executed.reveal.encoded))
             done.append(executed)
         return tuple(records), tuple(done)
 
-    def replay(self, ready: Ready, reveal: Reveal) -> Executed:
-        """Execute a height from its reveal instead of shares, checking the reveal in full (REV-4)."""
-        if reveal.commitment_root != ready.commitment.root:
-            raise Rejected("REV-4", "the reveal is for another commitment")
-        batch_key = BatchKey.decode(reveal.batch_key)
-        self.committee.scheme.verify_batch_key(self.committee.public_key, ready.batch, batch_key)
-        executed = self._execute(ready, batch_key)
-        if executed.reveal != reveal:
-            raise Rejected("REV-4", "outcomes or plaintext roots are not what the batch key yields")
-        return executed
+    def replay(self, ready: Ready, reveal: Reveal | None) -> Executed:
+        """Execute a height from its reveal instead of shares, after checking the reveal in full (REV-4).
 
-    def execute_empty(self, ready: Ready) -> Executed:
-        if ready.batch.entries:
-            raise ValueError("only an empty height runs without a reveal")
-        return self._execute(ready, None)
+        An empty height has none. Raises Malformed or Rejected, and then nothing has changed.
+        """
+        if reveal is None:
+            if ready.batch.entries:
+                raise Rejected("REV-4", "only an empty height runs without a reveal")
+            executed = self._run(ready, None)
+        else:
+            if reveal.commitment_root != ready.commitment.root:
+                raise Rejected("REV-4", "the reveal is for another commitment")
+            if not ready.batch.entries:
+                raise Rejected("REV-4", "an empty height has no reveal")
+            batch_key = BatchKey.decode(reveal.batch_key)
+            self.committee.scheme.verify_batch_key(self.committee.public_key, ready.batch, batch_key)
+            executed = self._run(ready, batch_key)
+            if executed.reveal != reveal:
+                raise Rejected("REV-4", "outcomes or plaintext roots are not what the batch key yields")
+        self._adopt(executed)
+        return executed
 
     def wrong_shares(self, height: int) -> tuple[int, ...]:
         """Members whose published share of a height does not verify."""
@@ -258,32 +286,39 @@ class Follower:
             batch_key, _ = self.committee.scheme.combine(self.committee.public_key, ready.batch, shares)
         return batch_key
 
-    def _execute(self, ready: Ready, batch_key: BatchKey | None) -> Executed:
+    def _can_open(self, ready: Ready) -> bool:
+        height = ready.commitment.height
+        shares = len(self._shares.get(height, {}))
+        return height in self._certificates and (not ready.batch.entries or shares >= self.committee.key_set.t)
+
+    def _run(self, ready: Ready, batch_key: BatchKey | None) -> Executed:
+        """The next height on a copy of the ledger: nothing changes here until it is adopted."""
         commitment, transactions = ready.commitment, ready.proposal.transactions
         if commitment.height != self._latest + 1:
             raise ValueError(f"height {commitment.height} cannot run after height {self._latest}")
         with self._stage("decrypt"):
             opened = self._open(ready, batch_key) if batch_key else ()
         with self._stage("execute"):
+            ledger = self._ledger.copy()
             order = self._order(ready, batch_key.value) if batch_key else ()
             entries = [_entry(transactions[at], opened[at]) for at in order]
-            results = self._ledger.execute(commitment.height, commitment.timestamp_ms, entries)
+            results = ledger.execute(commitment.height, commitment.timestamp_ms, entries)
             by_position = dict(zip(order, results, strict=True))
             receipts = tuple(by_position[at] for at in range(len(transactions)))
-            self._latest = commitment.height
-            snapshot = _Snapshot(self._latest, self._ledger)
-        self._states[self._latest] = snapshot
-        self._states.pop(self._latest - KEPT_STATES, None)
-        executed = Executed(
+        return Executed(
             ready=ready,
             certificate=self._certificates.get(commitment.height),
             reveal=_reveal(ready, batch_key, opened, receipts) if batch_key else None,
             opened=opened,
             receipts=receipts,
-            state=snapshot,
+            state=Snapshot(commitment.height, ledger),
         )
+
+    def _adopt(self, executed: Executed) -> None:
+        self._latest = executed.ready.commitment.height
+        self._states[self._latest] = executed.state
+        self._states.pop(self._latest - KEPT_STATES, None)
         self._executed.append(executed)
-        return executed
 
     def _open(self, ready: Ready, batch_key: BatchKey) -> tuple[OpenedEntry, ...]:
         scheme, public_key = self.committee.scheme, self.committee.public_key
@@ -313,31 +348,12 @@ class Follower:
             ready = self.chain.extend(proposal)
             if key in certificates:
                 self._certificates[ready.commitment.height] = certificates[key]
-            if key in reveals:
-                self.replay(ready, reveals[key])
-            elif key in certificates and not ready.batch.entries:
-                self.execute_empty(ready)
-
-
-class _Snapshot:
-    """The accounts after a height; the root is computed when first asked for."""
-
-    def __init__(self, height: int, ledger: Ledger) -> None:
-        self.height = height
-        self._ledger = ledger.copy()
-        self._root: bytes | None = None
-
-    @property
-    def root(self) -> bytes:
-        if self._root is None:
-            self._root = state_root(self._ledger.snapshot())
-        return self._root
-
-    def nonce(self, address: bytes) -> int:
-        return self._ledger.nonce(address)
-
-    def balance(self, address: bytes) -> int:
-        return self._ledger.balance(address)
+            # A height runs only after the one below: an empty one may wait for a reveal.
+            while (waiting := self.chain.at(self._latest + 1)) is not None:
+                at = u64(waiting.commitment.height)
+                if at not in certificates or (waiting.batch.entries and at not in reveals):
+                    break
+                self.replay(waiting, reveals.get(at))
 
 
 def _share(signed: SignedShare) -> Share:

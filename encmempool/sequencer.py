@@ -1,7 +1,8 @@
 """The sequencer: receipts for ciphertexts and signed order commitments. Holds no key material and sees no plaintext.
 
 Sans-IO. Whatever it signs is stored before it leaves, one commitment for a height for ever; restarted from its
-records it sends the same bytes again.
+records it sends the same bytes again. Whoever performs the effects drops the sequencer and restores it from its
+records if one of them fails.
 
 Requirements:
 SEQ-1  a receipt leaves only after the transaction and the receipt are durable

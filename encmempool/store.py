@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import StaticPool
 
 from encmempool.errors import Conflict, StorageError
 from threshold.sansio import Persist
@@ -161,7 +161,9 @@ class DatabaseStore:
 def _engine(url: str, timeout_s: float) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url)
-    engine = create_engine(url, connect_args={"timeout": timeout_s}, poolclass=NullPool if ":memory:" in url else None)
+    engine = create_engine(
+        url, connect_args={"timeout": timeout_s}, poolclass=StaticPool if ":memory:" in url else None
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:

@@ -103,13 +103,22 @@ def encrypt_transaction(
         raise ValueError(
             f"the transaction is for chain {inner.chain_id}; this network is chain {terms.genesis.chain_id}"
         )
+    gas_limit = gas_ladder(inner.gas_limit)
+    if gas_limit > terms.genesis.gas_limit:
+        raise ValueError(
+            f"the gas limit {inner.gas_limit} needs the rung {gas_limit}; a batch has {terms.genesis.gas_limit}"
+        )
+    if inner.max_fee_per_gas < terms.genesis.base_fee:
+        raise ValueError(
+            f"the max fee of {inner.max_fee_per_gas} wei is below the network's base fee of {terms.genesis.base_fee}"
+        )
     header = Header(
         version=VERSION,
         key_id=terms.key_set.key_id,
         scheme=terms.key_set.scheme,
         sender=inner.sender,
         nonce=inner.nonce,
-        gas_limit=gas_ladder(inner.gas_limit),
+        gas_limit=gas_limit,
         max_fee_per_gas=inner.max_fee_per_gas,
         max_priority_fee_per_gas=inner.max_priority_fee_per_gas,
         target_height=valid_until if terms.addresses_height else 0,

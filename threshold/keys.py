@@ -10,6 +10,8 @@ from threshold.errors import Malformed
 from threshold.hashing import Tag, tagged_hash
 from threshold.sansio import Effect
 
+MAX_MEMBERS = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicMaterial:
@@ -25,6 +27,10 @@ class PublicMaterial:
     encryption_key: bytes
     verification_keys: tuple[bytes, ...]
     parameters: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threshold <= self.members <= MAX_MEMBERS:
+            raise ValueError(f"threshold {self.threshold} of {self.members} members")
 
     @property
     def members(self) -> int:
@@ -52,17 +58,19 @@ class PublicMaterial:
     @classmethod
     def decode(cls, data: bytes) -> PublicMaterial:
         reader = Reader(data, "public key material")
-        material = cls(
-            scheme=reader.u8(),
-            threshold=reader.u16(),
-            encryption_key=reader.sized(),
-            verification_keys=reader.counted(),
-            parameters=reader.sized(),
-        )
+        scheme, threshold = reader.u8(), reader.u16()
+        encryption_key, verification_keys, parameters = reader.sized(), reader.counted(MAX_MEMBERS), reader.sized()
         reader.end()
-        if not 1 <= material.threshold <= material.members:
-            raise Malformed(f"threshold {material.threshold} of {material.members} members")
-        return material
+        try:
+            return cls(
+                scheme=scheme,
+                threshold=threshold,
+                encryption_key=encryption_key,
+                verification_keys=verification_keys,
+                parameters=parameters,
+            )
+        except ValueError as error:
+            raise Malformed(f"public key material: {error}") from error
 
 
 class KeyShare:

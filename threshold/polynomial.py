@@ -15,7 +15,9 @@ def evaluate(coefficients: Sequence[int], x: int, modulus: int) -> int:
 
 
 def lagrange_at(x: int, indices: Sequence[int], modulus: int) -> tuple[int, ...]:
-    """lambda_j with f(x) = sum of lambda_j f(j), for distinct indices."""
+    """lambda_j with f(x) = sum of lambda_j f(j), for distinct indices. ValueError if one is repeated."""
+    if len(set(indices)) != len(indices):
+        raise ValueError("interpolation needs distinct indices")
     result = []
     for j in indices:
         numerator = denominator = 1
@@ -40,7 +42,7 @@ def lagrange_integers(indices: Sequence[int]) -> tuple[tuple[int, ...], int]:
     For the indices 1..3 these are (3, -3, 1) and 1. Small integers make interpolation of points several times
     cheaper than full-size scalars.
     """
-    if len(set(indices)) != len(indices) or any(index <= 0 for index in indices):
+    if not indices or len(set(indices)) != len(indices) or any(index <= 0 for index in indices):
         raise ValueError("interpolation needs distinct positive indices")
     fractions = []
     for j in indices:

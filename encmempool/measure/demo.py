@@ -25,23 +25,24 @@ from encmempool.bench.stages import Stages
 from encmempool.ethereum import decode_signed, gas_ladder, sign_transaction
 from encmempool.execution import router
 from encmempool.execution.ledger import SWAP_GAS, Entry, ExecutionReceipt
-from encmempool.genesis import BASE_FEE, DEVELOPMENT_CHAIN_ID, ROUTER, ledger_of
+from encmempool.genesis import BASE_FEE, DEVELOPMENT_CHAIN_ID, ROUTER, SIZE_CLASSES, ledger_of
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.measure.attacker import (
     BLIND_STRATEGIES,
     BlindStrategy,
     Measurement,
+    Placement,
     arrange,
     choose,
     greedy_sandwich,
     measure,
 )
-from encmempool.measure.market import ATTACKER, Market, Order, from_receipts, play
+from encmempool.measure.market import ATTACKER, Market, Order, Reserves, from_receipts, play
 from encmempool.network.local import LocalNetwork, Plan, create_network, development_genesis, fresh_home
 from encmempool.ordering import Policy
 from encmempool.sequencer import TRANSACTION
-from encmempool.transactions import encrypt_transaction
+from encmempool.transactions import encrypt_transaction, unpad
 from encmempool.types import EncryptedTransaction, PoolState
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
@@ -49,6 +50,7 @@ from threshold.schemes.registry import load_scheme
 
 STAGES = ("keygen", "encrypt", "admit", "commit", "vote", "share", "combine", "decrypt", "execute", "audit")
 TRAINING_SWAPS = 64_000
+MAX_TRAINING_MARKETS = 4_000
 _FIRST_TRAINING_SEED = 1_000_000
 _DEADLINE_S = 1 << 40
 _VALID_HEIGHTS = 10_000
@@ -89,10 +91,12 @@ def run(
     )
     progress("plaintext: the sequencer reads and sandwiches")
     plaintext = world.plaintext()
-    training = max(TRAINING_SWAPS // transactions, 50)
+    training = min(max(TRAINING_SWAPS // transactions, 50), MAX_TRAINING_MARKETS)
     progress(f"training the blind attacker on {training} markets")
     choice = choose(BLIND_STRATEGIES, _training_seeds(seed, training), transactions)
     chosen, active = choice.best.strategy, choice.best_active.strategy
+    if not load_scheme(scheme, backend).info.hides:
+        chosen = active = ReadingSandwich(size_classes=SIZE_CLASSES)
     progress(f"encrypted: {members} members generate a key; the attacker plays {chosen.name}")
     played = world.encrypted(chosen)
     progress(f"encrypted once more, with {active.name}")
@@ -123,6 +127,26 @@ def run(
         "machine": machine(),
         "versions": versions(),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSandwich:
+    """What an attacker does with recorded bytes that hide nothing: read the swaps in them, and sandwich.
+
+    The negative control of everything else here: with the `clear` scheme the plaintext figures return.
+    """
+
+    size_classes: tuple[int, ...]
+    name: str = "sandwich (nothing is hidden)"
+
+    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
+        return greedy_sandwich(reserves, [self._read(data) for data in view])
+
+    def _read(self, data: bytes) -> Order:
+        call = decode_signed(unpad(EncryptedTransaction.decode(data).ciphertext, self.size_classes))
+        swap = router.decode(call.data, call.value)
+        buys = swap.kind is router.SwapKind.EXACT_ETH_FOR_TOKENS
+        return Order(sender=0, buys=buys, amount_in=swap.exact, minimum_out=swap.bound)
 
 
 class _World:

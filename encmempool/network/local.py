@@ -177,12 +177,12 @@ class LocalNetwork:
 
     def submit(self, data: bytes) -> SignedReceipt:
         """The sequencer's receipt, durable. Raises Malformed or Rejected."""
-        sends = perform(self.sequencer.submit(data, now_ms=self._clock_ms()), self._sequencer_store)
+        sends = self._perform_sequencer(self.sequencer.submit(data, now_ms=self._clock_ms()))
         return SignedReceipt.decode(_only(sends).message)
 
     def commit(self) -> Proposal:
         """The sequencer orders what it holds, blind, and signs."""
-        sends = perform(self.sequencer.commit(now_ms=self._clock_ms()), self._sequencer_store)
+        sends = self._perform_sequencer(self.sequencer.commit(now_ms=self._clock_ms()))
         return Proposal.decode(_only(sends).message)
 
     def load(self) -> None:
@@ -225,8 +225,11 @@ class LocalNetwork:
             if seat.follower.chain.at(certificate.vote.height) is None:
                 continue  # it refused this commitment
             perform(seat.follower.certify(certificate), seat.store)
-            with stage("share") if seat.member.index == 1 else nullcontext():
-                sends = perform(seat.member.release(certificate), seat.store)
+            try:
+                with stage("share") if seat.member.index == 1 else nullcontext():
+                    sends = perform(seat.member.release(certificate), seat.store)
+            except Rejected:
+                continue  # it abstained at this height
             for send in sends:
                 self._publish(ShareRelease.decode(_sent(send).message))
 
@@ -256,6 +259,14 @@ class LocalNetwork:
             for index in range(1, self.committee.key_set.n + 1)
             for _, value in self.home.store(f"members/{index}").scan(ABSTENTION)
         )
+
+    def _perform_sequencer(self, effects: Sequence[object]) -> tuple[object, ...]:
+        """A sequencer whose effects failed believes what is not stored: the next use restores it from its records."""
+        try:
+            return perform(effects, self._sequencer_store)
+        except Exception:
+            self.__dict__.pop("sequencer", None)
+            raise
 
     @cached_property
     def _sequencer_store(self) -> Store:

@@ -15,13 +15,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from py_ecc.bls.point_compression import decompress_G1
+from py_ecc.bls.point_compression import compress_G1, decompress_G1
 from py_ecc.optimized_bls12_381 import FQ, add, b, field_modulus, is_inf, multiply
 
 from threshold import proofs, sharing
 from threshold.curve import BACKENDS, G1_BYTES, ORDER, SCALAR_BYTES, load_backend
+from threshold.encoding import counted, u16
 from threshold.entropy import deterministic
-from threshold.errors import CiphertextRejected, Malformed, ShareRejected
+from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected
 from threshold.hashing import Tag, challenge
 from threshold.keys import KeyShare, PublicMaterial
 from threshold.schemes import tdh2
@@ -217,6 +218,100 @@ def test_small_order_component_is_refused_by_ours(backend, prime):
     key = network(load_scheme("tdh2", "reference"), "reference").public
     with pytest.raises(Malformed):
         ours.verified(poisoned(key, small_order_point(prime), prime), ATTACKER)
+
+
+# --- shares with a small-order component ------------------------------------------------------------------------------
+
+
+def tainted(members: Network, member: int, batch: Batch, prime: int, sign: int = 1) -> Share:
+    """A share whose first point is off by a point of small order, with a proof that holds in spite of it.
+
+    The proof speaks of the component of prime order only: its maker tries nonces until the other one drops out.
+    """
+    group, secret = load_backend().g1, int.from_bytes(members.shares[member - 1].secret_bytes(), "big")
+    small = unchecked(int(compress_G1(small_order_point(prime))).to_bytes(G1_BYTES, "big"))
+    images = [group.multiply(entry.parsed.u, secret) for entry in batch.entries]
+    images[0] = group.add(images[0], small if sign > 0 else group.negate(small))
+    data = b"".join(map(group.encode, images))
+    statement = members.scheme._statement(members.public, batch, member, tuple(images), data)
+    for nonce in range(1000):
+        proof = proofs.prove_equality(group, statement, secret, deterministic(b"taint%d" % nonce))
+        if proofs.verify_equality(group, statement, proof):
+            return Share(member=member, data=data + proof.encode())
+    raise AssertionError("no nonce served for so small a prime")
+
+
+@pytest.mark.parametrize("prime", [3, 11])
+def test_tainted_share_is_refused_by_ours_though_its_proof_holds(ours, prime):
+    """TDH-3."""
+    batch = two_entries(ours)
+    with pytest.raises(ShareRejected) as caught:
+        ours.scheme.verify_share(ours.public, batch, tainted(ours, 3, batch, prime))
+    assert (caught.value.rule, caught.value.member) == ("TDH-3", 3)
+
+
+@pytest.mark.parametrize("prime", [3, 11])
+def test_tainted_share_is_named_and_replaced_when_it_would_spoil_the_batch_key(ours, prime):
+    """Among members 1, 2 and 3 the third one's weight is 1, so its taint stays in the combination."""
+    batch = two_entries(ours)
+    honest = ours.opened(batch)
+    shares = [ours.share(1, batch), ours.share(2, batch), tainted(ours, 3, batch, prime)]
+    with pytest.raises(NotEnoughShares) as caught:
+        ours.scheme.combine(ours.public, batch, shares)
+    assert caught.value.blamed == (3,)
+    key, refused = ours.scheme.combine(ours.public, batch, [*shares, ours.share(4, batch)])
+    assert refused == (3,)
+    assert key.value == honest.value
+    ours.scheme.verify_batch_key(ours.public, batch, key)
+
+
+@pytest.mark.parametrize("taints", [{1: 1}, {2: 1}, {1: 1, 2: 1}, {1: 1, 3: 1}, {1: 1, 2: -1, 3: 1}, {3: 1}])
+@pytest.mark.parametrize("prime", [3, 11])
+def test_batch_key_is_canonical_whatever_taints_cancel(ours, prime, taints):
+    """Weights 3, -3, 1: order 3 drops out of the first two members' shares, and equal taints of these two cancel."""
+    batch = two_entries(ours)
+    honest = ours.opened(batch)
+    shares = [tainted(ours, j, batch, prime, taints[j]) if j in taints else ours.share(j, batch) for j in (1, 2, 3)]
+    shares.append(ours.share(4, batch))
+    key = combined(ours, batch, shares, blamed=set(taints))
+    assert key is None or key.value == honest.value
+
+
+def combined(members: Network, batch: Batch, shares: list[Share], *, blamed: set[int]) -> BatchKey | None:
+    """What an auditor accepts too; or nothing, if everybody in `blamed` is named."""
+    try:
+        key, refused = members.scheme.combine(members.public, batch, shares)
+    except NotEnoughShares as refusal:
+        if set(refusal.blamed) != blamed:
+            raise
+        return None
+    assert set(refused) <= blamed
+    members.scheme.verify_batch_key(members.public, batch, key)
+    return key
+
+
+@pytest.mark.parametrize("prime", [3, 11])
+def test_batch_key_with_a_tainted_value_is_refused_by_ours(ours, prime):
+    """TDH-5. Two keys for one batch would be two seeds for one permutation, and one of them opens nothing."""
+    group, batch = load_backend().g1, two_entries(ours)
+    shares = [ours.share(1, batch), ours.share(2, batch), tainted(ours, 3, batch, prime)]
+    columns = {s.member: tuple(_points(s.data[: 2 * G1_BYTES])) for s in shares}
+    value = b"".join(map(group.encode, sharing.recover_points(group, columns)))
+    honest = ours.opened(batch)
+    assert value != honest.value
+    proof = counted([u16(s.member) + s.data for s in shares])
+    for claimed in (value, honest.value):
+        with pytest.raises(Rejected):
+            ours.scheme.verify_batch_key(ours.public, batch, BatchKey(value=claimed, proof=proof))
+
+
+def _points(data: bytes) -> list[Any]:
+    return [unchecked(data[at : at + G1_BYTES]) for at in range(0, len(data), G1_BYTES)]
+
+
+def unchecked(data: bytes) -> Any:
+    """What the wheel makes of a point when nobody asks for the subgroup."""
+    return type(load_backend().g1.generator).from_compressed_bytes_unchecked(data)
 
 
 # --- one proof without weights for a batch of shares ------------------------------------------------------------------

@@ -72,7 +72,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return objects(hint)
     python_type, mark = get_args(hint)
     if isinstance(mark, ssz.Limit):
-        return st.lists(values(get_args(python_type)[0]), max_size=min(mark.limit, 5)).map(tuple)
+        return st.lists(values(get_args(python_type)[0]), max_size=min(mark.limit, 9)).map(tuple)
     if isinstance(mark, ssz.Uint):
         top = (1 << 8 * mark.size) - 1
         return st.one_of(st.integers(0, top), st.sampled_from((0, 1, top)))
@@ -104,6 +104,7 @@ def test_object_equals_remerkleables_container(kind, data):
     assert value.root == bytes(expected.hash_tree_root())
     decoded = kind.decode(value.encoded)
     assert decoded == value
+    assert decoded.encoded == value.encoded
     assert replace(decoded).encoded == value.encoded
     assert decoded.root == value.root
 

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from encmempool import genesis as development
-from encmempool.ethereum import gas_ladder, sign_transaction
+from encmempool.ethereum import sign_transaction
 from encmempool.execution import router
 from encmempool.execution.router import Swap, SwapKind
 from encmempool.home import Home, Password
@@ -260,9 +262,6 @@ class World:
         (executed,) = self.network.reveal()
         return executed
 
-    def gas_rung(self, gas: int) -> int:
-        return gas_ladder(gas)
-
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Path]]:
@@ -290,20 +289,29 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     return make
 
 
+@pytest.fixture(scope="session")
+def new_world(template: Callable[[str, str], Path]) -> Callable[..., World]:
+    """A copy of a template's home at a path."""
+
+    def make(path: Path, scheme: str = "tdh2", policy: str = "arrival") -> World:
+        shutil.copytree(template(scheme, policy), path)
+        home = Home(path)
+        password = home.generated_password()
+        assert password is not None
+        return World(home=home, password=password)
+
+    return make
+
+
 @pytest.fixture
-def make_world(template: Callable[[str, str], Path], tmp_path: Path) -> Callable[..., World]:
+def make_world(new_world: Callable[..., World], tmp_path: Path) -> Callable[..., World]:
     """Another world with its own home each time."""
     count = 0
 
     def make(scheme: str = "tdh2", policy: str = "arrival") -> World:
         nonlocal count
         count += 1
-        path = tmp_path / f"home-{count}"
-        shutil.copytree(template(scheme, policy), path)
-        home = Home(path)
-        password = home.generated_password()
-        assert password is not None
-        return World(home=home, password=password)
+        return new_world(tmp_path / f"home-{count}", scheme, policy)
 
     return make
 
@@ -318,3 +326,15 @@ def world(make_world: Callable[..., World]) -> World:
 def clear_world(make_world: Callable[..., World]) -> World:
     """No encryption, 3 of 4, arrival."""
     return make_world("clear")
+
+
+@pytest.fixture(autouse=True)
+def unsynced() -> Iterator[None]:
+    """Real databases, without waiting for the disk: these tests end processes, they do not cut the power."""
+
+    def configure(connection: Any, *_: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Pool, "checkout", configure)
+    yield
+    event.remove(Pool, "checkout", configure)

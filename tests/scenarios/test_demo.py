@@ -38,9 +38,17 @@ def test_demo_measures_every_stage(result):
 
 
 def test_demo_without_encryption_still_runs_the_whole_pipeline():
-    result = demo.run(transactions=4, scheme="clear", seed=3)
+    result = demo.run(transactions=12, scheme="clear", seed=3)
     assert result["audit"] == "ok"
     assert result["bytes"]["ciphertext_overhead"] == 0
+
+
+def test_demo_returns_to_the_plaintext_figures_when_the_scheme_hides_nothing():
+    """The negative control: the attacker reads what the sequencer recorded."""
+    result = demo.run(transactions=12, scheme="clear", seed=3)
+    assert result["plaintext"]["extracted_bps"] > 1
+    for figure in ("extracted_bps", "victim_loss_bps", "failed_volume"):
+        assert result["encrypted"][figure] == result["plaintext"][figure]
 
 
 @pytest.mark.parametrize("transactions", [0, -1, 100_001])

@@ -147,7 +147,7 @@ def test_pipeline_does_not_execute_a_later_height_before_an_earlier_one(world):
 
 
 def test_pipeline_restarts_with_an_empty_height_certified_above_an_unrevealed_one(world):
-    """Pipelining allows it, so loading must: SPEC rule 5, nothing blocks a batch."""
+    """Pipelining allows it, so loading must."""
     world.network.submit(world.transfer(world.people[0]).encoded)
     first = world.network.commit()
     second = world.network.commit()
@@ -158,6 +158,17 @@ def test_pipeline_restarts_with_an_empty_height_certified_above_an_unrevealed_on
         network.release(certificate)
     network.execute()
     assert network.follower.latest.height == 2
+
+
+def test_pipeline_goes_on_after_a_restart_between_the_votes_for_an_empty_height_and_its_execution(world):
+    """The archive runs the height when it is loaded; the members must not be left behind."""
+    world.network.vote(world.network.commit())
+    network = world.restart()
+    network.submit(world.transfer(world.people[0]).encoded)
+    network.commit()
+    network.reveal()
+    assert network.follower.latest.height == 2
+    assert len(roots(network)) == 1
 
 
 @pytest.mark.parametrize("scheme", ["tdh2", "clear"])

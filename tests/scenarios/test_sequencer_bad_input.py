@@ -178,8 +178,8 @@ def test_submission_is_refused_if_a_ciphertext_is_reused_under_another_header(wo
         world.network.submit(world.transfer(bob).encoded)
     genuine = world.transfer(bob)
     before = world.records("sequencer")
+    copied = world.envelope(bob, replace(genuine.header, **changes), genuine.ciphertext)
     with pytest.raises(Rejected) as caught:
-        copied = world.envelope(bob, replace(genuine.header, **changes), genuine.ciphertext)
         world.network.submit(copied.encoded)
     assert caught.value.rule == "TDH-2"
     assert world.records("sequencer") == before
@@ -287,7 +287,9 @@ def test_submissions_leave_no_gap_among_many_refusals(world):
     assert sequences == [0, 1, 2, 3, 4]
     executed = world.run_height()
     assert len(executed.receipts) == 5
-    stored = [SignedReceipt.decode(v) for (kind, _), v in sorted(world.records("sequencer").items()) if kind == "receipt"]
+    stored = [
+        SignedReceipt.decode(v) for (kind, _), v in sorted(world.records("sequencer").items()) if kind == "receipt"
+    ]
     assert [signed.message.sequence for signed in stored] == sequences
 
 

@@ -197,6 +197,12 @@ def test_decode_refuses_when_a_point_has_a_small_order_component(name, prime):
         group.decode(g1_bytes(add(multiply(load_backend("reference").g1.generator, 5), torsion)))
 
 
+def test_decode_names_the_fault_when_the_identity_is_not_canonical(group):
+    for fault, word in (("identity", "identity"), ("identity with a last byte", "canonical")):
+        with pytest.raises(Malformed, match=word):
+            group.decode(BAD_ENCODINGS[fault](group))
+
+
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 

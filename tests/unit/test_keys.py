@@ -96,13 +96,20 @@ def test_public_material_is_malformed_when_bytes_follow():
 
 @pytest.mark.parametrize("threshold", [0, 4, 65535])
 def test_public_material_is_malformed_when_the_threshold_is_out_of_range(threshold):
+    encoded = PUBLIC.encode()
     with pytest.raises(Malformed, match="of 3 members"):
-        PublicMaterial.decode(replace(PUBLIC, threshold=threshold).encode())
+        PublicMaterial.decode(encoded[:1] + threshold.to_bytes(2, "big") + encoded[3:])
+    with pytest.raises(ValueError, match="of 3 members"):
+        replace(PUBLIC, threshold=threshold)
 
 
 def test_public_material_is_malformed_when_there_are_no_members():
-    with pytest.raises(Malformed):
-        PublicMaterial.decode(replace(PUBLIC, verification_keys=(), threshold=1).encode())
+    encoded = PUBLIC.encode()
+    before = 1 + 2 + 4 + len(PUBLIC.encryption_key)
+    with pytest.raises(Malformed, match="of 0 members"):
+        PublicMaterial.decode(
+            encoded[:before] + bytes(4) + len(PUBLIC.parameters).to_bytes(4, "big") + PUBLIC.parameters
+        )
 
 
 def test_key_id_names_network_scheme_key_and_parameters():

@@ -291,7 +291,7 @@ def test_ciphertext_id_names_key_data_and_ciphertext(four):
 def test_batch_digest_names_key_height_round_and_entries_in_order(four):
     batch = four.batch(b"a", b"b")
     others = [
-        replace(batch, key_id=bytes(32)),
+        Batch(key_id=bytes(32), height=batch.height, round=batch.round, entries=()),
         replace(batch, height=8),
         replace(batch, round=1),
         replace(batch, entries=batch.entries[::-1]),
@@ -300,6 +300,11 @@ def test_batch_digest_names_key_height_round_and_entries_in_order(four):
     ]
     assert len({batch.digest, *(other.digest for other in others)}) == 7
     assert replace(batch, height=7).digest == batch.digest
+
+
+def test_batch_is_refused_when_an_entry_was_checked_for_another_key(four):
+    with pytest.raises(ValueError, match="another key"):
+        replace(four.batch(b"a"), key_id=bytes(32))
 
 
 def test_scheme_names_and_numbers_lead_to_each_other():
@@ -352,7 +357,6 @@ def test_share_is_refused_when_made_for_another_batch_height_round_or_member(hid
         replace(batch, height=8),
         replace(batch, round=1),
         replace(batch, entries=batch.entries[::-1]),
-        replace(batch, key_id=bytes(32)),
     ):
         with pytest.raises(ShareRejected):
             hiding.scheme.verify_share(hiding.public, other, share)
@@ -551,6 +555,25 @@ def test_batch_opens_the_same_ciphertext_twice(ours):
     key, _ = ours.combine(batch, ours.shared(batch))
     ours.scheme.verify_batch_key(ours.public, batch, key)
     assert ours.open(batch, key) == (b"again", b"again")
+
+
+def test_share_is_refused_when_its_member_is_zero_and_a_real_member_proves_it(ours):
+    """TDH-3. Index 0 is where the key itself lies; a list's index -1 would be the last member's verification key."""
+    batch, secret = ours.batch(b"a"), int.from_bytes(ours.shares[-1].secret_bytes(), "big")
+    images = tuple(ours.group.multiply(entry.parsed.u, secret) for entry in batch.entries)
+    data = b"".join(map(ours.group.encode, images))
+    statement = ours.scheme._statement(ours.public, batch, 0, images, data)
+    proof = proofs.prove_equality(ours.group, statement, secret, deterministic(b"zero"))
+    with pytest.raises(ShareRejected) as caught:
+        ours.scheme.verify_share(ours.public, batch, Share(member=0, data=data + proof.encode()))
+    assert (caught.value.rule, caught.value.member) == ("TDH-3", 0)
+
+
+def test_combine_looks_at_no_second_share_of_an_accepted_member(ours):
+    batch = ours.batch(b"a")
+    first, second, third, _ = ours.shared(batch)
+    _, refused = ours.combine(batch, [first, broken(first), second, third])
+    assert refused == ()
 
 
 @pytest.mark.parametrize("fault", BAD_POINTS)

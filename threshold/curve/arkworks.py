@@ -8,7 +8,7 @@ multiplication release the interpreter lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, cast
 
@@ -37,19 +37,10 @@ class _Group(Generic[Point]):
         self.identity: Point = kind.identity()
 
     def decode(self, data: bytes) -> Point:
-        return self._decode(data, self._kind.from_compressed_bytes)
-
-    def decode_on_curve(self, data: bytes) -> Point:
-        return self._decode(data, self._kind.from_compressed_bytes_unchecked)
-
-    def in_subgroup(self, point: Any) -> bool:
-        return bool(point.is_in_subgroup())
-
-    def _decode(self, data: bytes, read: Callable[[bytes], Any]) -> Point:
         if len(data) != self.size_bytes:
             raise Malformed(f"a point of {self.name} has {self.size_bytes} bytes, not {len(data)}")
         try:
-            point = read(data)
+            point = self._kind.from_compressed_bytes(data)
         except ValueError as error:
             raise Malformed(
                 f"not a point of {self.name}: off the curve, outside the subgroup or not canonical"

@@ -37,12 +37,8 @@ class Group(Protocol, Generic[Point]):
     def decode(self, data: bytes) -> Point:
         """Strict: compressed ZCash form, canonical, on the curve, in the subgroup, not the identity.
 
-        Raises Malformed, and says which of these fails."""
+        Raises Malformed."""
 
-    def decode_on_curve(self, data: bytes) -> Point:
-        """The same without the subgroup check, which is two thirds of the cost. The caller must make up for it."""
-
-    def in_subgroup(self, point: Point) -> bool: ...
     def encode(self, point: Point) -> bytes: ...
     def add(self, a: Point, b: Point) -> Point: ...
     def negate(self, a: Point) -> Point: ...

@@ -73,9 +73,10 @@ class VerifiedCiphertext:
     parsed           the scheme's decoded form
     """
 
-    __slots__ = ("aad", "ciphertext", "ciphertext_id", "parsed")
+    __slots__ = ("aad", "ciphertext", "ciphertext_id", "key_id", "parsed")
 
     def __init__(self, *, key_id: bytes, ciphertext: bytes, aad: bytes, parsed: Any) -> None:
+        self.key_id = key_id
         self.ciphertext = ciphertext
         self.aad = aad
         self.parsed = parsed
@@ -93,6 +94,8 @@ class Batch:
     digest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
+        if any(entry.key_id != self.key_id for entry in self.entries):
+            raise ValueError("a batch holds a ciphertext that was checked for another key")
         ids = (entry.ciphertext_id for entry in self.entries)
         digest = tagged_hash(Tag.BATCH_DIGEST, self.key_id, u64(self.height), u64(self.round), *ids)
         object.__setattr__(self, "digest", digest)

@@ -19,7 +19,7 @@ TDH-6  the encryption key and every verification key are points as in TDH-1, on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -206,20 +206,31 @@ class Tdh2:
         )
 
     def verify_share(self, public_key: Tdh2PublicKey, batch: Batch, share: Share) -> None:
-        self._checked_points(public_key, batch, share, self._group.decode)
+        self._checked_points(public_key, batch, share)
 
     def combine(
         self, public_key: Tdh2PublicKey, batch: Batch, shares: Sequence[Share]
     ) -> tuple[BatchKey, tuple[int, ...]]:
-        accepted, refused = self._accept(public_key, batch, shares, self._group.decode_on_curve)
-        value = self._combined(accepted)
-        if value is None:
-            accepted, refused = self._accept(public_key, batch, shares, self._group.decode)
-            value = self._combined(accepted)
-            if value is None:
-                raise AssertionError("points of the subgroup combined to one outside it")
+        accepted: _Accepted = {}
+        refused: dict[int, None] = {}
+        for share in shares:
+            if share.member in accepted:
+                continue
+            try:
+                accepted[share.member] = (share, self._checked_points(public_key, batch, share))
+            except ShareRejected:
+                refused[share.member] = None
+            if len(accepted) == public_key.threshold:
+                break
+        else:
+            raise NotEnoughShares(
+                "TDH-5",
+                f"{len(accepted)} valid shares of {public_key.threshold} needed"
+                + (f"; refused those of members {sorted(refused)}" if refused else ""),
+                blamed=tuple(refused),
+            )
         proof = counted([u16(member) + share.data for member, (share, _) in sorted(accepted.items())])
-        return BatchKey(value=value, proof=proof), refused
+        return BatchKey(value=self._combined(accepted), proof=proof), tuple(refused)
 
     def verify_batch_key(self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey) -> None:
         reader = Reader(batch_key.proof, "the proof of a tdh2 batch key")
@@ -229,10 +240,7 @@ class Tdh2:
         members = [share.member for share in shares]
         if len(members) != public_key.threshold or members != sorted(set(members)):
             raise Rejected("TDH-5", f"a batch key needs exactly {public_key.threshold} distinct shares in order")
-        accepted = {
-            share.member: (share, self._checked_points(public_key, batch, share, self._group.decode_on_curve))
-            for share in shares
-        }
+        accepted = {share.member: (share, self._checked_points(public_key, batch, share)) for share in shares}
         if self._combined(accepted) != batch_key.value:
             raise Rejected("TDH-5", "the batch key is not what its shares combine to")
 
@@ -246,42 +254,11 @@ class Tdh2:
             for at, entry in enumerate(batch.entries)
         )
 
-    def _accept(
-        self, public_key: Tdh2PublicKey, batch: Batch, shares: Sequence[Share], decode: Callable[[bytes], G1]
-    ) -> tuple[_Accepted, tuple[int, ...]]:
-        """The first t valid shares by member, and the members refused before."""
-        accepted: _Accepted = {}
-        refused: list[int] = []
-        for share in shares:
-            if share.member in accepted:
-                continue
-            try:
-                accepted[share.member] = (share, self._checked_points(public_key, batch, share, decode))
-            except ShareRejected:
-                refused.append(share.member)
-            if len(accepted) == public_key.threshold:
-                return accepted, tuple(refused)
-        raise NotEnoughShares(
-            "TDH-5",
-            f"{len(accepted)} valid shares of {public_key.threshold} needed"
-            + (f"; refused those of members {sorted(refused)}" if refused else ""),
-            blamed=tuple(refused),
-        )
+    def _combined(self, accepted: _Accepted) -> bytes:
+        points = {member: points for member, (_, points) in accepted.items()}
+        return b"".join(map(self._group.encode, recover_points(self._group, points)))
 
-    def _combined(self, accepted: _Accepted) -> bytes | None:
-        """The canonical value, or None if a share was outside the subgroup.
-
-        A share's proof settles its component of prime order only. Whatever lies beside it must vanish from the
-        combination, and one check there is cheaper than t checks of the shares.
-        """
-        combined = recover_points(self._group, {member: points for member, (_, points) in accepted.items()})
-        if not all(map(self._group.in_subgroup, combined)):
-            return None
-        return b"".join(map(self._group.encode, combined))
-
-    def _checked_points(
-        self, public_key: Tdh2PublicKey, batch: Batch, share: Share, decode: Callable[[bytes], G1]
-    ) -> tuple[G1, ...]:
+    def _checked_points(self, public_key: Tdh2PublicKey, batch: Batch, share: Share) -> tuple[G1, ...]:
         """The share's points, once its proof holds."""
         member, size = share.member, len(batch) * G1_BYTES
         if not 1 <= member <= public_key.members:
@@ -294,7 +271,7 @@ class Tdh2:
             )
         data = share.data[:size]
         try:
-            points = tuple(decode(data[at : at + G1_BYTES]) for at in range(0, size, G1_BYTES))
+            points = tuple(self._group.decode(data[at : at + G1_BYTES]) for at in range(0, size, G1_BYTES))
             proof = proofs.EqualityProof.read(Reader(share.data[size:], "a share's proof"))
         except Malformed as error:
             raise ShareRejected("TDH-3", f"member {member}'s share: {error}", member=member) from error

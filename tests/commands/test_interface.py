@@ -1,0 +1,322 @@
+"""What holds for every command: help, global options, --json and its schemas, exit codes, terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+
+from cli.main import main
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "specs" / "schemas"
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()):
+    """(path, command) of everything below, groups included."""
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+ALL = [" ".join(path) for path, _ in commands()]
+LEAVES = [" ".join(path) for path, command in commands() if not isinstance(command, click.Group)]
+
+
+def schema(leaf: str) -> Path:
+    return SCHEMAS / f"{leaf.replace(' ', '-')}.json"
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+def test_tree_is_the_documented_one() -> None:
+    assert LEAVES == [
+        "demo",
+        "schemes",
+        "key new",
+        "key show",
+        "tx sign",
+        "encrypt",
+        "submit",
+        "status",
+        "wait",
+        "committee create",
+        "committee show",
+        "committee reveal",
+        "sequencer commit",
+        "audit export",
+        "audit verify",
+        "bench pipeline",
+    ]
+
+
+@pytest.mark.parametrize("command", ["", *ALL])
+def test_help_has_an_example_and_the_global_options(command, invoked) -> None:
+    outcome = invoked(None, *command.split(), "--help")
+    assert outcome.code == 0
+    assert re.search(rf"Examples?:\n(.*\n)*? +encmempool {command}", outcome.out)
+    for option in ("--home", "--backend", "--json", "--quiet"):
+        assert option in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+
+
+def test_help_is_quick(executed, tmp_path) -> None:
+    # A limit for people, not a benchmark: the heavy imports alone take longer.
+    elapsed = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert executed("--help", cwd=tmp_path).code == 0
+        elapsed.append(time.perf_counter() - start)
+    assert min(elapsed) < 0.5
+
+
+def test_help_imports_nothing_heavy(tmp_path) -> None:
+    heavy = ("eth_account", "sqlalchemy", "rich", "remerkleable", "py_ecc")
+    code = f"import cli.main, sys; print([name for name in {heavy} if name in sys.modules])"
+    root = str(SCHEMAS.parents[1])
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_version_is_named(invoked) -> None:
+    assert re.fullmatch(r"encmempool \d+\.\d+\.\d+\S*\n", invoked(None, "--version").out)
+
+
+# --- --json ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_every_command_has_a_schema(leaf) -> None:
+    document = json.loads(schema(leaf).read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    assert document["properties"]["schema"]["const"] == f"encmempool.{leaf.replace(' ', '-')}/1"
+    assert "schema" in document["required"]
+
+
+def test_every_schema_has_a_command() -> None:
+    assert {path.name for path in SCHEMAS.glob("*.json")} == {*(schema(leaf).name for leaf in LEAVES), "error.json"}
+
+
+@pytest.mark.usefixtures("brief_training")
+def test_json_of_every_command_fits_its_schema(invoked, fits_schema, tmp_path, monkeypatch) -> None:
+    """Runs every leaf of the tree once; a new command without a line here fails."""
+    monkeypatch.chdir(tmp_path)
+    lines = {
+        "key new": ["alice"],
+        "committee create": [],
+        "key show": [],
+        "committee show": [],
+        "tx sign": ["--key", "alice", "--sell", "1 ETH"],
+        "encrypt": ["tx"],
+        "submit": ["envelope"],
+        "status": ["receipt"],
+        "sequencer commit": [],
+        "committee reveal": [],
+        "wait": ["receipt"],
+        "audit export": ["-o", "history"],
+        "audit verify": ["history"],
+        "schemes": [],
+        "demo": ["--transactions", "2"],
+        "bench pipeline": ["--batch", "2"],
+    }
+    assert sorted(lines) == sorted(LEAVES)
+    kept = {"tx sign": ("transaction", "tx"), "encrypt": ("envelope",) * 2, "submit": ("receipt",) * 2}
+    for leaf, arguments in lines.items():
+        outcome = invoked(None, *leaf.split(), *arguments, "--json")
+        assert outcome.code == 0, outcome
+        document = outcome.json
+        assert document["schema"] == f"encmempool.{leaf.replace(' ', '-')}/1"
+        fits_schema(document)
+        if leaf in kept:
+            field, name = kept[leaf]
+            Path(name).write_text(document[field])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (["key", "show", "nobody"], 2, "usage"),
+        (["--frobnicate"], 2, "usage"),
+        (["status"], 2, "usage"),
+        (["submit", "/nowhere/envelope.hex"], 3, "environment"),
+        (["audit", "verify", "/dev/null"], 1, "audit_failed"),
+        (["encrypt", "/dev/null"], 1, "malformed"),
+    ],
+)
+def test_json_error_is_an_object_too(arguments, code, kind, run, fits_schema) -> None:
+    outcome = run(*arguments, "--json")
+    assert outcome.code == code
+    assert outcome.json["schema"] == "encmempool.error/1"
+    assert outcome.json["code"] == kind
+    assert outcome.err == f"error: {outcome.json['message']}\n"
+    fits_schema(outcome.json)
+
+
+def test_json_error_names_the_rule(run, files, fits_schema) -> None:
+    outcome = run("submit", files["envelope"], "--json")
+    assert (outcome.code, outcome.json["code"], outcome.json["rule"]) == (1, "rejected", "MEM-1")
+    fits_schema(outcome.json)
+
+
+def test_json_of_an_unknown_transaction_is_its_status(run, fits_schema) -> None:
+    for command in ("status", "wait"):
+        outcome = run(command, "0x" + "11" * 32, "--json")
+        assert (outcome.code, outcome.json["state"]) == (1, "unknown")
+        fits_schema(outcome.json)
+
+
+# --- global options --------------------------------------------------------------------------------------------------
+
+
+def test_global_options_count_in_any_position(invoked, home) -> None:
+    for arguments in (
+        ["--home", home, "--json", "committee", "show"],
+        ["committee", "--home", home, "show", "--json"],
+        ["committee", "show", "--json", "--home", home],
+    ):
+        assert invoked(None, *arguments).json["members"] == 4
+
+
+def test_home_given_last_wins_and_beats_the_environment(invoked, home, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("ENCMEMPOOL_HOME", str(tmp_path / "nowhere"))
+    assert invoked(None, "committee", "show").code == 3
+    assert invoked(home, "committee", "show").code == 0
+    assert invoked(tmp_path / "nowhere", "committee", "show", "--home", home).code == 0
+    assert invoked(home, "committee", "show", "--home", tmp_path / "nowhere").code == 3
+    monkeypatch.setenv("ENCMEMPOOL_HOME", str(home))
+    assert invoked(None, "committee", "show").code == 0
+
+
+def test_backend_is_chosen_by_option_or_environment(run, monkeypatch, is_problem) -> None:
+    assert run("committee", "show", "--backend", "reference").code == 0
+    monkeypatch.setenv("ENCMEMPOOL_BACKEND", "abacus")
+    is_problem(run("committee", "show"), 2, "abacus", "arkworks")
+    assert run("--backend", "arkworks", "committee", "show").code == 0
+
+
+def test_quiet_silences_hints_and_keeps_warnings(invoked, tmp_path) -> None:
+    outcome = invoked(tmp_path / "home", "committee", "create", "--threshold", "2", "--reduced-threshold", "-q")
+    assert outcome.code == 0
+    assert outcome.err.startswith("warning: reduced threshold 2 of 4")
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_hints_carry_the_home_that_was_given(run, home) -> None:
+    assert f"encmempool --home {home} sequencer commit" in run("status", "0x" + "11" * 32).err.replace(
+        "submit envelope.hex", "sequencer commit"
+    )
+
+
+# --- terminals, pipes and interruptions ------------------------------------------------------------------------------
+
+
+def on_terminal(started, arguments, *, cwd, answers=(), env=None):
+    """Runs a command whose three streams are a terminal, answering each (prompt, line) once it shows.
+
+    Returns the exit code and everything shown.
+    """
+    ours, theirs = os.openpty()
+    process = started(
+        arguments, cwd=cwd, env=env or {}, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown, waiting = b"", list(answers)
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+            if waiting and waiting[0][0] in shown:
+                os.write(ours, waiting.pop(0)[1])
+    except OSError:
+        pass  # the terminal's other end is closed
+    finally:
+        os.close(ours)
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_colors_appear_on_a_terminal_only(started, executed, tmp_path) -> None:
+    terminal = {"TERM": "xterm-256color"}
+    _, shown = on_terminal(started, ["schemes"], cwd=tmp_path, env=terminal)
+    assert "\x1b[32m" in shown
+    assert "\x1b[" not in executed("schemes", cwd=tmp_path, env=terminal).out
+
+
+def test_no_color_is_respected(started, tmp_path) -> None:
+    _, shown = on_terminal(started, ["schemes"], cwd=tmp_path, env={"TERM": "xterm-256color", "NO_COLOR": "1"})
+    assert "\x1b[3" not in shown
+    _, shown = on_terminal(started, ["committee", "show"], cwd=tmp_path, env={"TERM": "xterm", "NO_COLOR": "1"})
+    assert "\x1b[" not in shown
+    assert "error: " in shown
+
+
+def test_password_is_asked_for_on_a_terminal_and_not_shown(started, invoked, tmp_path) -> None:
+    answers = [(b"Password for the account", b"correct horse\n"), (b"Once more", b"correct horse\n")]
+    code, shown = on_terminal(started, ["key", "new", "bob", "--home", "home"], cwd=tmp_path, answers=answers)
+    assert code == 0, shown
+    assert "opened by your password" in shown
+    assert "correct horse" not in shown
+    assert not (tmp_path / "home" / "password").exists()
+
+
+def test_empty_password_generates_the_homes(started, tmp_path) -> None:
+    answers = [(b"Password for the account", b"\n")]
+    code, shown = on_terminal(started, ["key", "new", "bob", "--home", "home"], cwd=tmp_path, answers=answers)
+    assert code == 0, shown
+    assert (tmp_path / "home" / "password").read_text().strip() not in shown
+
+
+def test_interrupted_command_exits_130_quietly(run, monkeypatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("encmempool.client.Client.status", interrupt)
+    outcome = run("status", "0x" + "11" * 32)
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+
+
+def test_interrupted_process_exits_130_quietly(started, home, tmp_path) -> None:
+    ours, theirs = os.openpty()
+    pipe = subprocess.PIPE
+    process = started(["--home", home, "status", "-"], cwd=tmp_path, stdin=theirs, stdout=pipe, stderr=pipe)
+    os.close(theirs)
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"reading from the terminal: end with Ctrl-D\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    os.close(ours)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def test_closed_pipe_ends_quietly(started, tmp_path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = started(["schemes", "-q"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_is_an_environment_problem(started, tmp_path) -> None:
+    with open("/dev/full", "wb") as full:
+        process = started(["schemes", "-q"], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (3, b"error: No space left on device\n")
+
+
+def test_own_mistake_is_not_hidden(run, monkeypatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr("encmempool.client.Client.status", broken)
+    with pytest.raises(AssertionError, match="ours"):
+        run("status", "0x" + "11" * 32)
