@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -276,11 +277,20 @@ def note(text: str) -> None:
 
 
 def next_step(command: str, why: str = "next:") -> None:
-    """The command to type next, with the --home it needs. Silent with -q."""
+    """The command to type next, as this shell finds it and with the --home it needs. Silent with -q."""
+    command = command.replace(PROGRAM, _as_typed(), 1)
     home = settings().home
     if home != Path(os.environ.get("ENCMEMPOOL_HOME", Settings().home)):
         command = command.replace(PROGRAM, f"{PROGRAM} --home {shlex.quote(str(home))}", 1)
     note(f"{style(why, dim=True)} {style(command, bold=True)}")
+
+
+def _as_typed() -> str:
+    """`encmempool` where it is on the path; otherwise where it was started from, as after `make demo`."""
+    started = Path(sys.argv[0])
+    if started.name != PROGRAM or shutil.which(PROGRAM):
+        return PROGRAM
+    return shlex.quote(os.path.relpath(started))
 
 
 def warning(text: str) -> None:

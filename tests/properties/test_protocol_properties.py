@@ -335,7 +335,7 @@ ACTIONS = st.lists(
 
 
 @pytest.mark.parametrize("policy", [Policy.ARRIVAL, Policy.PRIORITY_FEE], ids=lambda policy: policy.name.lower())
-@settings(max_examples=200, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@settings(max_examples=120, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 @given(actions=ACTIONS)
 def test_network_keeps_its_promises_in_any_story(policy, actions):
     story = Story(policy)
