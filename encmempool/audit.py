@@ -316,6 +316,8 @@ class _Auditor:
             with _at(record):
                 if certificate is None or self._unrevealed:
                     raise Rejected("AUD-4", "a reveal without a certificate, or above an unrevealed height")
+                if len(self._follower.shares(height)) < self._committee.key_set.t:
+                    raise Rejected("AUD-1", f"a revealed height has at least {self._committee.key_set.t} shares")
                 return self._follower.replay(ready, Reveal.decode(record.body))
         if certificate is not None and not ready.batch.entries and not self._unrevealed:
             return self._follower.replay(ready, None)
@@ -336,10 +338,25 @@ class _Auditor:
                 last = member
 
     def _pending_height(self, height: int) -> int:
+        """What follows the last commitment: transactions by sequence, then abstentions by height and member."""
         pairs, self._pairs = self._pairs, []
         pairs = pairs or self._transactions(height)
+        sequences = [receipt.message.sequence for _, receipt in pairs]
+        with _at(self._next):
+            if sequences != sorted(sequences):
+                raise Rejected("AUD-1", "the transactions that wait are not in the order of their receipts")
+            for transaction, _ in pairs:
+                # It was admitted once; it may have expired since.
+                self._committee.terms.check(transaction, height=transaction.header.valid_until)
+                self._committee.verify_ciphertext(transaction)
+        last = height - 1
         while self._next.kind is Kind.ABSTENTION:
-            self._abstentions(self._next.height)
+            record = self._next
+            with _at(record):
+                if record.height <= last:
+                    raise Rejected("AUD-1", "the last abstentions are not by ascending height")
+            last = record.height
+            self._abstentions(last)
         return len(pairs)
 
 

@@ -9,10 +9,12 @@ Requirements:
 VOT-1   the sequencer of the key set signed the commitment
 VOT-2   it names this committee and key, extends the chain by one height, and no height is skipped
 VOT-3   count and batch_root are those of the transactions handed over
-VOT-4   no transaction and no (sender, nonce) was committed before, and none twice
+VOT-4   no transaction and no (sender, nonce) was committed before, no transaction twice, and no sender of an
+        unexecuted height again
 VOT-5   every transaction passes admission's checks, in the state the commitment names
 VOT-6   the order is what the policy makes of it; under `arrival` every transaction has the sequencer's receipt
-VOT-7   executed_height does not fall behind, and state_root is this member's own at that height
+VOT-7   executed_height does not fall behind, nor lag by more than MAX_UNEXECUTED; state_root is this member's own
+        at that height
 VOT-8   the round is the parent's, plus one if the batch is not empty
 VOT-9   gas and batch limits, key end, inbox and time are respected
 VOT-10  one vote per height for ever, and none after an abstention there
@@ -29,7 +31,7 @@ from encmempool.envelope import reservation
 from encmempool.errors import Rejected
 from encmempool.identity import require_signer
 from encmempool.keysets import Committee
-from encmempool.mempool import StateAt, StateView, candidate
+from encmempool.mempool import MAX_UNEXECUTED, StateAt, StateView, candidate
 from encmempool.ordering import Policy, committed_order
 from encmempool.store import Records
 from encmempool.types import (
@@ -84,7 +86,7 @@ class Chain:
         self._heights: list[Ready] = []
         self._committed: set[bytes] = set()
         self._nonces: set[tuple[bytes, int]] = set()
-        self._verified: dict[bytes, VerifiedCiphertext] = {}
+        self._verified: dict[tuple[bytes, bytes], VerifiedCiphertext] = {}
         self._receipts: set[SignedReceipt] = set()
 
     @property
@@ -96,11 +98,12 @@ class Chain:
         return self._heights[index] if 0 <= index < len(self._heights) else None
 
     def prepare(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
-        """Check a ciphertext ahead of its commitment; remembered by transaction id."""
-        known = self._verified.get(transaction.tx_id)
+        """Check a transaction ahead of its commitment. Remembered with its signature, which the id leaves out."""
+        name = (transaction.tx_id, transaction.signature)
+        known = self._verified.get(name)
         if known is None:
             self.committee.terms.check(transaction, height=self.next_height)
-            known = self._verified[transaction.tx_id] = self.committee.verify_ciphertext(transaction)
+            known = self._verified[name] = self.committee.verify_ciphertext(transaction)
         return known
 
     def prepare_receipt(self, signed: SignedReceipt) -> None:
@@ -131,7 +134,7 @@ class Chain:
         for transaction in proposal.transactions:
             self._committed.add(transaction.tx_id)
             self._nonces.add((transaction.header.sender, transaction.header.nonce))
-            self._verified.pop(transaction.tx_id, None)
+            self._verified.pop((transaction.tx_id, transaction.signature), None)
         self._receipts.difference_update(proposal.receipts)
         return ready
 
@@ -158,6 +161,8 @@ class Chain:
         executed_before = before.executed_height if before else key_set.start_height - 1
         if not executed_before <= commitment.executed_height < commitment.height:
             raise Rejected("VOT-7", f"executed height {commitment.executed_height} falls behind or runs ahead")
+        if commitment.height - commitment.executed_height > MAX_UNEXECUTED:
+            raise Rejected("VOT-7", f"more than {MAX_UNEXECUTED} heights would wait for their execution")
         state = self._state_of(commitment)
         if commitment.state_root != state.root:
             raise Rejected("VOT-7", f"another state root at height {commitment.executed_height}")
@@ -327,13 +332,13 @@ class Member:
         if known is not None and known.commitment != commitment:
             raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
         if known is None:
-            self.chain.extend(proposal, now_ms=now_ms)
+            known = self.chain.extend(proposal, now_ms=now_ms)
         vote = vote_for(commitment)
         signed = given or SignedVote(message=vote, signature=self._sign(vote))
         self._votes[commitment.height] = signed
         key = self._committee.committee_id + u64(commitment.height)
         return (
-            Persist(kind=PROPOSAL, key=u64(commitment.height), value=proposal.encoded),
+            Persist(kind=PROPOSAL, key=u64(commitment.height), value=known.proposal.encoded),
             Persist(kind=VOTE, key=key, value=signed.encoded),
             Send(message=signed.encoded),
         )

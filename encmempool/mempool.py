@@ -21,6 +21,8 @@ from encmempool.types import EncryptedTransaction
 
 MAX_PENDING = 100_000
 MAX_PENDING_PER_SENDER = 64
+MAX_UNEXECUTED = 32
+"""How far commitments may run ahead of execution, in heights."""
 
 
 class CiphertextVerifier(Protocol):

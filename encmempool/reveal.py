@@ -24,7 +24,7 @@ from encmempool.ethereum import EthereumTransaction
 from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger
 from encmempool.genesis import ledger_of
 from encmempool.keysets import Committee
-from encmempool.mempool import StateAt, candidate
+from encmempool.mempool import MAX_UNEXECUTED, StateAt, candidate
 from encmempool.ordering import Policy, execution_order
 from encmempool.store import Records
 from encmempool.transactions import check_payload, unpad
@@ -49,7 +49,7 @@ from threshold.schemes.base import BatchKey, Share, Undecryptable
 CERTIFICATE = "certificate"
 SHARE = "member-share"
 REVEAL = "reveal"
-KEPT_STATES = 64
+KEPT_STATES = 2 * MAX_UNEXECUTED
 
 Stage = Callable[[str], AbstractContextManager[object]]
 

@@ -9,6 +9,7 @@ SEQ-1  a receipt leaves only after the transaction and the receipt are durable
 SEQ-2  receipt sequences ascend without gaps
 SEQ-3  one commitment per height; it is durable before it leaves
 SEQ-4  a receipt's include_by height is at most the transaction's valid_until and the key's end
+SEQ-5  commitments run ahead of execution by at most MAX_UNEXECUTED heights
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Annotated
 
 from encmempool.envelope import Terms
 from encmempool.errors import Rejected
-from encmempool.mempool import CiphertextVerifier, Mempool, Pending, StateView
+from encmempool.mempool import MAX_UNEXECUTED, CiphertextVerifier, Mempool, Pending, StateView
 from encmempool.ordering import Policy
 from encmempool.ssz import Hash, Limit, SszObject
 from encmempool.store import Records
@@ -137,6 +138,9 @@ class Sequencer:
         height = self.height + 1
         if height > key_set.valid_until:
             raise Rejected("SEQ-3", f"the key ends at height {key_set.valid_until}: rotate the committee")
+        waiting = height - self._state.latest.height
+        if waiting > MAX_UNEXECUTED:
+            raise Rejected("SEQ-5", f"{waiting - 1} heights wait for their reveal: let the committee catch up first")
         self._mempool.expire(height=height)
         chosen = self._mempool.select(height=height, policy=self._policy)
         tx_ids = tuple(p.transaction.tx_id for p in chosen)

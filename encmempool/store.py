@@ -153,8 +153,8 @@ class DatabaseStore:
             raise StorageError(f"{self._name} cannot be used: {reason}") from error
         except DatabaseError as error:
             raise StorageError(
-                f"{self._name} is corrupted ({error.orig}): restore it from a backup, and give a restored member "
-                "its floor before it signs again"
+                f"{self._name} is corrupted ({error.orig}): restore it from a backup; a member must not sign again "
+                "with an old copy, which has forgotten what it signed"
             ) from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -210,6 +210,11 @@ class LocalNetwork:
         if certificate is None:
             raise refusals[0] if refusals else AssertionError("every member voted and no certificate was made")
         perform(self.follower.certify(certificate), self._archive)
+        for seat in self.seats:
+            # Whoever abstained or refused still follows what t members agreed on, if it can.
+            with suppress(Rejected):
+                perform(seat.follower.propose(proposal), seat.store)
+                perform(seat.follower.certify(certificate), seat.store)
         return certificate
 
     def release(
@@ -224,7 +229,6 @@ class LocalNetwork:
                 continue
             if seat.follower.chain.at(certificate.vote.height) is None:
                 continue  # it refused this commitment
-            perform(seat.follower.certify(certificate), seat.store)
             try:
                 with stage("share") if seat.member.index == 1 else nullcontext():
                     sends = perform(seat.member.release(certificate), seat.store)
@@ -244,8 +248,9 @@ class LocalNetwork:
 
     def reveal(self) -> tuple[Executed, ...]:
         """Bring every commitment to its end: vote, release, combine, execute."""
-        executed: list[Executed] = []
-        for height in range(self.follower.latest.height + 1, self.sequencer.height + 1):
+        executed = list(self.execute())
+        reached = min(follower.latest.height for follower in (self.follower, *(s.follower for s in self.seats)))
+        for height in range(reached + 1, self.sequencer.height + 1):
             batch = self.sequencer.batch(height)
             if batch is None:
                 raise AssertionError(f"no commitment for height {height}")
