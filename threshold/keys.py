@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from threshold.encoding import Reader, counted, sized, u8, u16
+from threshold.entropy import Random
 from threshold.errors import Malformed
 from threshold.hashing import Tag, tagged_hash
-from threshold.sansio import Effect
+from threshold.sansio import Effect, PeerVerifier, Persist, Signer
 
 MAX_MEMBERS = 1024
 
@@ -117,6 +118,29 @@ class CeremonyFailed(Exception):
     def __init__(self, message: str, *, blamed: tuple[tuple[int, str], ...] = ()) -> None:
         super().__init__(message)
         self.blamed = blamed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """One member's place in a key ceremony, and all that is handed to it.
+
+    index            of n members, from 1; t of them open
+    network          the genesis root, which the key's name depends on
+    ceremony_id      never used before
+    round_seconds    the longest a round waits for a member
+    resume           this member's records of an earlier run, or empty
+    """
+
+    index: int
+    n: int
+    t: int
+    network: bytes
+    ceremony_id: bytes
+    signer: Signer
+    peers: PeerVerifier
+    random: Random
+    round_seconds: float
+    resume: tuple[Persist, ...] = ()
 
 
 class KeyGenerationParty(Protocol):

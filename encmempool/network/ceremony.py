@@ -12,7 +12,7 @@ from encmempool.types import KeySet, SignedKeySet, signing_digest
 from threshold.encoding import u16, u64
 from threshold.entropy import Random
 from threshold.hashing import Tag, tagged_hash
-from threshold.keys import KeyGenerationParty, KeyMaterial
+from threshold.keys import KeyGenerationParty, KeyMaterial, Seat
 from threshold.sansio import Effect, Send
 from threshold.schemes.base import Scheme
 
@@ -63,15 +63,17 @@ def generate_keys(
     name = ceremony_id(genesis_root, scheme, epoch=1, members=members, t=t)
     parties: list[KeyGenerationParty] = [
         scheme.key_generation(
-            index,
-            len(identities),
-            t,
-            network=genesis_root,
-            ceremony_id=name,
-            signer=identity,
-            peers=Addresses(members),
-            random=random,
-            round_seconds=ROUND_SECONDS,
+            Seat(
+                index=index,
+                n=len(identities),
+                t=t,
+                network=genesis_root,
+                ceremony_id=name,
+                signer=identity,
+                peers=Addresses(members),
+                random=random,
+                round_seconds=ROUND_SECONDS,
+            )
         )
         for index, identity in enumerate(identities, 1)
     ]

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 from threshold.encoding import Reader, sized, u64
 from threshold.entropy import Random
 from threshold.hashing import Tag, tagged_hash
-from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial
-from threshold.sansio import PeerVerifier, Signer
+from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,20 +143,8 @@ class Undecryptable:
 class Scheme(Protocol):
     info: SchemeInfo
 
-    def key_generation(
-        self,
-        index: int,
-        n: int,
-        t: int,
-        *,
-        network: bytes,
-        ceremony_id: bytes,
-        signer: Signer,
-        peers: PeerVerifier,
-        random: Random,
-        round_seconds: float,
-    ) -> KeyGenerationParty:
-        """A party of the ceremony that makes a key of this scheme. Members are 1..n."""
+    def key_generation(self, seat: Seat) -> KeyGenerationParty:
+        """A party of the ceremony that makes a key of this scheme."""
 
     def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> PublicKey:
         """Decode and check. Raises Malformed or Rejected naming the part that is wrong."""

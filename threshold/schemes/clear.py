@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from threshold.curve import SCALAR_BYTES, Backend
 from threshold.entropy import Random
 from threshold.errors import NotEnoughShares, Rejected, ShareRejected
-from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial
-from threshold.sansio import PeerVerifier, Signer
+from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
 from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
-from threshold.schemes.selftest import DerivedSelfTest
-from threshold.setup import dkg
+from threshold.schemes.key_generation import shared_scalar_party
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,34 +48,8 @@ class Clear:
     def __init__(self, backend: Backend) -> None:
         self._group = backend.g1
 
-    def key_generation(
-        self,
-        index: int,
-        n: int,
-        t: int,
-        *,
-        network: bytes,
-        ceremony_id: bytes,
-        signer: Signer,
-        peers: PeerVerifier,
-        random: Random,
-        round_seconds: float,
-    ) -> KeyGenerationParty:
-        return dkg.Party(
-            index=index,
-            n=n,
-            t=t,
-            group=self._group,
-            material=lambda key, verification_keys: PublicMaterial(
-                scheme=self.info.number, threshold=t, encryption_key=key, verification_keys=verification_keys
-            ),
-            ceremony_id=ceremony_id,
-            signer=signer,
-            peers=peers,
-            random=random,
-            round_seconds=round_seconds,
-            self_test=DerivedSelfTest(self, network=network, random=random),
-        )
+    def key_generation(self, seat: Seat) -> KeyGenerationParty:
+        return shared_scalar_party(self, self._group, seat)
 
     def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> ClearPublicKey:
         if material.scheme != self.info.number:

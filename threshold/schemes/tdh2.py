@@ -29,12 +29,10 @@ from threshold.encoding import Reader, counted, enc, u16
 from threshold.entropy import Random
 from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected
 from threshold.hashing import CHALLENGE_BYTES, Tag, challenge
-from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial
+from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
 from threshold.polynomial import lagrange_at
-from threshold.sansio import PeerVerifier, Signer
 from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
-from threshold.schemes.selftest import DerivedSelfTest
-from threshold.setup import dkg
+from threshold.schemes.key_generation import shared_scalar_party
 from threshold.sharing import recover_points
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
 
@@ -109,37 +107,8 @@ class Tdh2:
     def _times_generator(self) -> FixedBase[G1]:
         return self._group.fixed_base(self._group.generator)
 
-    def key_generation(
-        self,
-        index: int,
-        n: int,
-        t: int,
-        *,
-        network: bytes,
-        ceremony_id: bytes,
-        signer: Signer,
-        peers: PeerVerifier,
-        random: Random,
-        round_seconds: float,
-    ) -> KeyGenerationParty:
-        return dkg.Party(
-            index=index,
-            n=n,
-            t=t,
-            group=self._group,
-            material=self.material(t),
-            ceremony_id=ceremony_id,
-            signer=signer,
-            peers=peers,
-            random=random,
-            round_seconds=round_seconds,
-            self_test=DerivedSelfTest(self, network=network, random=random),
-        )
-
-    def material(self, t: int) -> dkg.MaterialBuilder:
-        return lambda key, verification_keys: PublicMaterial(
-            scheme=self.info.number, threshold=t, encryption_key=key, verification_keys=verification_keys
-        )
+    def key_generation(self, seat: Seat) -> KeyGenerationParty:
+        return shared_scalar_party(self, self._group, seat)
 
     def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> Tdh2PublicKey:
         group = self._group
