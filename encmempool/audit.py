@@ -13,7 +13,7 @@ key, outcome and state root is recomputed. The checksums only say early and exac
 Requirements:
 AUD-1  the file is the canonical encoding of its history, and complete
 AUD-2  every rule of voting, certification, sharing and revealing holds at every height
-AUD-3  every receipt is the sequencer's, sequences have no gaps, and each belongs to its transaction
+AUD-3  every receipt is the sequencer's and belongs to its transaction; no two have one sequence or transaction
 AUD-4  only the newest heights may lack a reveal
 """
 
@@ -86,18 +86,27 @@ class AuditReport:
     """What a verified history says.
 
     outcomes        count by outcome
-    wrong_shares    (height, member) of signed shares that do not verify
+    threshold       members whose shares open a batch, of `members`; `reduced` if below the default
+    missing_receipts    sequences below the highest that the file does not show: their transactions are unknown
+    wrong_shares    (height, member) of shown shares that do not verify; more may exist that are not shown
+    conflicts       (height, member) of members that signed both a share and an abstention
     """
 
     genesis_root: bytes
+    committee_id: bytes
+    members: int
+    threshold: int
+    reduced: bool
     heights: int
     executed_height: int
     transactions: int
     pending: int
+    missing_receipts: int
     records: int
     state_root: bytes
     outcomes: dict[str, int] = field(default_factory=dict)
     wrong_shares: tuple[tuple[int, int], ...] = ()
+    conflicts: tuple[tuple[int, int], ...] = ()
 
 
 def export(network: LocalNetwork) -> bytes:
@@ -166,6 +175,8 @@ class _Auditor:
         self._next = next(self._records)
         self._count = 0
         self._sequences: set[int] = set()
+        self._receipted: set[bytes] = set()
+        self._conflicts: list[tuple[int, int]] = []
         self._outcomes: dict[str, int] = {}
         self._wrong: list[tuple[int, int]] = []
         self._unrevealed = False
@@ -191,18 +202,22 @@ class _Auditor:
                 raise Rejected("AUD-1", "the end record counts other records than the file holds")
             if next(self._records, None) is not None:
                 raise Rejected("AUD-1", "records follow the end record")
-            if self._sequences != set(range(len(self._sequences))):
-                raise Rejected("AUD-3", "the sequences of the receipts have gaps")
         return AuditReport(
             genesis_root=genesis.root,
+            committee_id=self._committee.committee_id,
+            members=self._committee.key_set.n,
+            threshold=self._committee.key_set.t,
+            reduced=bool(self._committee.key_set.reduced_threshold),
             heights=height - self._committee.key_set.start_height,
             executed_height=self._follower.latest.height,
             transactions=transactions,
             pending=pending,
+            missing_receipts=max(self._sequences, default=-1) + 1 - len(self._sequences),
             records=self._count,
             state_root=self._follower.latest.root,
             outcomes=dict(sorted(self._outcomes.items())),
             wrong_shares=tuple(self._wrong),
+            conflicts=tuple(self._conflicts),
         )
 
     def _take(self, kind: Kind, height: int) -> _Record:
@@ -253,7 +268,12 @@ class _Auditor:
             raise Rejected("AUD-3", "the receipt is for another transaction")
         if receipt.message.sequence in self._sequences:
             raise Rejected("AUD-3", f"two receipts have the sequence {receipt.message.sequence}")
+        if transaction.tx_id in self._receipted:
+            raise Rejected("AUD-3", f"two receipts for transaction 0x{transaction.tx_id.hex()}")
+        if receipt.message.include_by_height > transaction.header.valid_until:
+            raise Rejected("SEQ-4", "the receipt promises inclusion after the transaction's end")
         self._sequences.add(receipt.message.sequence)
+        self._receipted.add(transaction.tx_id)
 
     def _height(self, height: int) -> int:
         pairs, self._pairs = self._pairs, []
@@ -336,6 +356,8 @@ class _Auditor:
                 if member <= last:
                     raise Rejected("AUD-1", "the abstentions are not by ascending member")
                 last = member
+                if any(share.message.member == member for share in self._follower.shares(height)):
+                    self._conflicts.append((height, member))
 
     def _pending_height(self, height: int) -> int:
         """What follows the last commitment: transactions by sequence, then abstentions by height and member."""

@@ -126,6 +126,7 @@ class Client:
         return LocalNetwork(self._home, password=self._password, backend=self._backend)
 
     def _generated_password(self) -> Password:
+        self._home.genesis()
         password = self._home.generated_password()
         if password is None:
             raise EnvironmentProblem(f"{self._home.path} has no generated password: hand one over")

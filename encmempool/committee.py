@@ -12,7 +12,8 @@ VOT-3   count and batch_root are those of the transactions handed over
 VOT-4   no transaction and no (sender, nonce) was committed before, no transaction twice, and no sender of an
         unexecuted height again
 VOT-5   every transaction passes admission's checks, in the state the commitment names
-VOT-6   the order is what the policy makes of it; under `arrival` every transaction has the sequencer's receipt
+VOT-6   every transaction has the sequencer's receipt, no two of one sequence, and the order is what the policy makes
+        of them
 VOT-7   executed_height does not fall behind, nor lag by more than MAX_UNEXECUTED; state_root is this member's own
         at that height
 VOT-8   the round is the parent's, plus one if the batch is not empty
@@ -25,6 +26,7 @@ SHR-3   a share is made only for a batch whose every ciphertext this member has 
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 
 from encmempool.envelope import reservation
@@ -88,6 +90,7 @@ class Chain:
         self._nonces: set[tuple[bytes, int]] = set()
         self._verified: dict[tuple[bytes, bytes], VerifiedCiphertext] = {}
         self._receipts: set[SignedReceipt] = set()
+        self._sequences: set[int] = set()
 
     @property
     def next_height(self) -> int:
@@ -136,7 +139,18 @@ class Chain:
             self._nonces.add((transaction.header.sender, transaction.header.nonce))
             self._verified.pop((transaction.tx_id, transaction.signature), None)
         self._receipts.difference_update(proposal.receipts)
+        self._sequences.update(receipt.message.sequence for receipt in proposal.receipts)
         return ready
+
+    def retract(self, height: int) -> None:
+        """Forget a height and those above it, for another commitment that t members certified."""
+        index = height - self.committee.key_set.start_height
+        for ready in self._heights[index:]:
+            for transaction in ready.proposal.transactions:
+                self._committed.discard(transaction.tx_id)
+                self._nonces.discard((transaction.header.sender, transaction.header.nonce))
+            self._sequences.difference_update(receipt.message.sequence for receipt in ready.proposal.receipts)
+        del self._heights[index:]
 
     def _check_commitment(self, proposal: Proposal, now_ms: int | None) -> None:
         commitment, key_set = proposal.commitment.message, self.committee.key_set
@@ -209,10 +223,9 @@ class Chain:
             if header.valid_until < commitment.height:
                 raise Rejected("VOT-5", f"transaction 0x{transaction.tx_id.hex()} has expired")
         self._check_balances(proposal)
-        sequences = self._sequences(proposal) if policy is Policy.ARRIVAL else (0,) * commitment.count
         candidates = [
             candidate(transaction, sequence=sequence, base_fee=terms.genesis.base_fee)
-            for transaction, sequence in zip(proposal.transactions, sequences, strict=True)
+            for transaction, sequence in zip(proposal.transactions, self._receipted(proposal), strict=True)
         ]
         if committed_order(policy, candidates) != tuple(candidates):
             raise Rejected("VOT-6", f"the order is not what the policy {policy.name.lower()} makes of this batch")
@@ -239,7 +252,8 @@ class Chain:
             if sum(reservation(t.header) for t in own) > state.balance(sender):
                 raise Rejected("VOT-5", f"0x{sender.hex()} cannot cover its reservations")
 
-    def _sequences(self, proposal: Proposal) -> tuple[int, ...]:
+    def _receipted(self, proposal: Proposal) -> tuple[int, ...]:
+        """The sequence of each transaction's receipt."""
         if len(proposal.receipts) != len(proposal.transactions):
             raise Rejected("VOT-6", "a transaction comes without its receipt")
         sequences = []
@@ -248,17 +262,18 @@ class Chain:
                 raise Rejected("VOT-6", f"the receipt is not that of transaction 0x{transaction.tx_id.hex()}")
             self.prepare_receipt(signed)
             sequences.append(signed.message.sequence)
-        if len(set(sequences)) != len(sequences):
+        if len(set(sequences)) != len(sequences) or not self._sequences.isdisjoint(sequences):
             raise Rejected("VOT-6", "two receipts have one sequence")
         return tuple(sequences)
 
 
 class Ballot:
-    """Votes for commitments, until t members agree on one."""
+    """Votes for commitments, until t members agree on one. Each member's votes of the newest heights are kept."""
 
     def __init__(self, committee: Committee) -> None:
         self._committee = committee
         self._votes: dict[int, dict[int, SignedVote]] = {}
+        self._heights: dict[int, list[int]] = {}
 
     def add(self, signed: SignedVote) -> OrderCertificate | None:
         """The certificate, once this vote completes one. Raises Rejected CRT-1 (stranger) or CRT-2 (two votes)."""
@@ -270,11 +285,20 @@ class Ballot:
         earlier = votes.setdefault(member, signed)
         if earlier.message != vote:
             raise Rejected("CRT-2", f"member {member} voted for two commitments at height {vote.height}", member=member)
+        self._forget_old(member, vote.height)
         agreeing = sorted(m for m, other in votes.items() if other.message == vote)
         if len(agreeing) < self._committee.key_set.t:
             return None
         signatures = tuple(votes[m].signature for m in agreeing[: self._committee.key_set.t])
         return OrderCertificate(vote=vote, signatures=signatures)
+
+    def _forget_old(self, member: int, height: int) -> None:
+        """A member that votes for all heights there are fills only its own share of the memory."""
+        heights = self._heights.setdefault(member, [])
+        if height not in heights:
+            insort(heights, height)
+        if len(heights) > 2 * MAX_UNEXECUTED:
+            del self._votes[heights.pop(0)][member]
 
 
 def check_certificate(committee: Committee, certificate: OrderCertificate, commitment: OrderCommitment) -> None:
@@ -286,6 +310,12 @@ def check_certificate(committee: Committee, certificate: OrderCertificate, commi
     ]
     if members != sorted(set(members)) or len(members) != committee.key_set.t:
         raise Rejected("CRT-3", f"a certificate needs {committee.key_set.t} different members in order")
+
+
+def proposal_record(proposal: Proposal) -> Persist:
+    """Kept by height and root: after an equivocation a party may hold the one it saw and the one that was certified."""
+    commitment = proposal.commitment.message
+    return Persist(kind=PROPOSAL, key=u64(commitment.height) + commitment.root, value=proposal.encoded)
 
 
 def vote_for(commitment: OrderCommitment) -> Vote:
@@ -338,7 +368,7 @@ class Member:
         self._votes[commitment.height] = signed
         key = self._committee.committee_id + u64(commitment.height)
         return (
-            Persist(kind=PROPOSAL, key=u64(commitment.height), value=known.proposal.encoded),
+            proposal_record(known.proposal),
             Persist(kind=VOTE, key=key, value=signed.encoded),
             Send(message=signed.encoded),
         )

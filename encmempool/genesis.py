@@ -68,6 +68,11 @@ def check(genesis: Genesis) -> Genesis:
         ledger_of(genesis)
     except ValueError as error:
         raise Malformed(f"genesis: {error}") from error
+    # Execution conserves every asset, so no balance can outgrow its 256 bits later.
+    supplies = [sum(account.balance for account in genesis.accounts)]
+    supplies += [sum(account.tokens[at] for account in genesis.accounts) for at in range(len(genesis.tokens))]
+    if sum(supplies) + sum(pool.reserve0 + pool.reserve1 for pool in genesis.pools) >= 1 << 256:
+        raise Malformed("genesis: the balances together do not fit into 256 bits")
     return genesis
 
 
@@ -84,7 +89,7 @@ def read(path: Path) -> Genesis:
         stated = document.pop("root")
         genesis = _genesis(document)
         root = "0x" + genesis.root.hex()
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Malformed(f"{path} is not a genesis file: {error}") from error
     if stated != root:
         raise Malformed(f"{path} states the root {stated}, but its contents have {root}")

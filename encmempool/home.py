@@ -86,17 +86,31 @@ class Home:
         try:
             return SignedKeySet.decode(bytes.fromhex(path.read_text().strip().removeprefix("0x")))
         except FileNotFoundError:
-            raise EnvironmentProblem(f"{path} is missing: run `encmempool committee create` first") from None
+            raise EnvironmentProblem(f"{path} is missing: restore it from a backup or from another home") from None
         except ValueError as error:
-            raise Malformed(f"{path} is not hex: {error}") from error
+            raise Malformed(f"{path} is not hex: restore it from a backup or from another home") from error
 
     def write_network(self, genesis: Genesis, key_set: SignedKeySet) -> None:
         (self.path / "key-set.ssz").write_text("0x" + key_set.encoded.hex() + "\n")
         genesis_file.write(genesis, self.genesis_path)
 
+    @property
+    def has_roles(self) -> bool:
+        """Whether keys or databases of a network are here, complete or not."""
+        return any((self.path / role).exists() for role in ("sequencer", "members", "archive", "key-set.ssz"))
+
+    def create_store(self, role: str) -> None:
+        """The empty database of a new network's `sequencer`, `archive` or `members/1`."""
+        DatabaseStore.sqlite(self.path / role / "records.sqlite").close()
+
     def store(self, role: str) -> DatabaseStore:
-        """The database of `sequencer`, `archive` or `members/1`."""
-        return DatabaseStore.sqlite(self.path / role / "records.sqlite")
+        """A role's database. EnvironmentProblem if it is gone: an empty one would forget what was signed."""
+        path = self.path / role / "records.sqlite"
+        if not path.exists():
+            raise EnvironmentProblem(
+                f"{path} is missing, and with it the memory of what {role} signed: restore the newest copy"
+            )
+        return DatabaseStore.sqlite(path)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -115,6 +129,8 @@ class Home:
     def generated_password(self, *, create: bool = False) -> Password | None:
         path = self.path / "password"
         if create and not path.exists():
+            if self.has_roles or self.account_names():
+                raise EnvironmentProblem(f"{path} is missing, and keystores here need it: restore it")
             _write_secret(path, secrets.token_hex(32) + "\n")
         return Password(read_password(path), generated=True) if path.exists() else None
 
@@ -141,7 +157,10 @@ class Home:
         return tuple(addresses)
 
     def account_address(self, name: str) -> bytes:
-        return bytes.fromhex(self._account_file(name)["address"].removeprefix("0x"))
+        try:
+            return bytes.fromhex(self._account_file(name)["address"].removeprefix("0x"))
+        except (KeyError, AttributeError, ValueError) as error:
+            raise Malformed(f"the keystore of account {name!r} names no address") from error
 
     def account_label(self, name: str) -> str | None:
         label = self._account_file(name).get("label")
@@ -220,7 +239,7 @@ def _open(keystore: dict[str, Any], password: Password, *, what: str) -> bytes:
         return bytes(decode_keyfile_json(keystore, password.text))
     except ValueError as error:
         raise WrongPassword(f"wrong password for {what}") from error
-    except (KeyError, TypeError, NotImplementedError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:
         raise Malformed(f"the keystore of {what} is damaged: {error}") from error
 
 
@@ -229,7 +248,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text())
     except FileNotFoundError:
         raise EnvironmentProblem(f"{path} is missing: restore it, or create the committee anew") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Malformed(f"{path} is not a keystore")

@@ -2,7 +2,8 @@
 
 Requirements:
 KEY-1  the key set names this network's genesis
-KEY-2  at least t members signed it, in their order; at genesis its own members
+KEY-2  at least t members signed it, and no fewer than the default threshold, in their order; the first is signed by
+       the genesis' members
 KEY-3  key_id is the name of its public key in this network
 KEY-4  n, t, members and verification keys agree; t is at least the default unless reduced_threshold is set
 KEY-5  a reduced threshold is refused for schemes where two signed batches open more than they list
@@ -19,6 +20,7 @@ from typing import Any
 from encmempool.envelope import Terms
 from encmempool.errors import Malformed, Rejected
 from encmempool.identity import recover_signer
+from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
 from encmempool.types import ZERO_HASH, EncryptedTransaction, Genesis, KeySet, SignedKeySet
 from threshold.curve import DEFAULT_BACKEND
@@ -88,8 +90,7 @@ class Committee:
         except ValueError as error:
             raise Malformed(str(error)) from error
         _check_threshold(key_set, scheme)
-        if key_set.predecessor == ZERO_HASH:
-            _check_first(key_set, genesis)
+        _check_first(key_set, genesis)
         _check_signatures(signed)
         material = public_material(key_set)
         if material.key_id(genesis.root) != key_set.key_id or material.parameter_digest != key_set.parameter_digest:
@@ -151,6 +152,8 @@ def sign_key_set(key_set: KeySet, signatures: Sequence[bytes]) -> SignedKeySet:
 
 
 def _check_first(key_set: KeySet, genesis: Genesis) -> None:
+    if key_set.predecessor != ZERO_HASH:
+        raise Rejected("KEY-2", "a successor key set has to be shown with its predecessor's signatures")
     if key_set.members != genesis.members:
         raise Rejected("KEY-2", "the first committee is not the genesis' own")
     expected = {
@@ -175,8 +178,10 @@ def _check_signatures(signed: SignedKeySet) -> None:
         if signer not in key_set.members[place:]:
             raise Rejected("KEY-2", "the key set is signed by a stranger, twice by a member, or out of their order")
         place = key_set.members.index(signer) + 1
-    if len(signed.signatures) < key_set.t:
-        raise Rejected("KEY-2", f"the key set needs the signatures of {key_set.t} of its members")
+    # Not what the set itself claims to be enough: a few members could claim that few suffice.
+    needed = max(key_set.t, default_threshold(key_set.n))
+    if len(signed.signatures) < needed:
+        raise Rejected("KEY-2", f"the key set needs the signatures of {needed} of its members")
 
 
 def _check_threshold(key_set: KeySet, scheme: Scheme) -> None:
@@ -189,6 +194,10 @@ def _check_threshold(key_set: KeySet, scheme: Scheme) -> None:
         )
     if len(set(key_set.members)) != n:
         raise Rejected("KEY-4", "a member is listed twice")
+    if key_set.policy_id == Policy.SHUFFLE and not scheme.info.hides:
+        raise Rejected(
+            "KEY-4", f"the shuffle policy needs an encrypting scheme: with {scheme.info.name} the seed is known"
+        )
     reduced = t < default_threshold(n)
     if reduced != bool(key_set.reduced_threshold) or key_set.reduced_threshold > 1:
         raise Rejected("KEY-4", f"threshold {t} of {n} is below the default {default_threshold(n)} and must say so")

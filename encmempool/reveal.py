@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
-from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate
+from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate, proposal_record
 from encmempool.errors import Malformed, Rejected
 from encmempool.ethereum import EthereumTransaction
 from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger
@@ -183,12 +183,25 @@ class Follower:
         """Take a commitment after the checks a vote would make. A height already known is checked for equality."""
         commitment = proposal.commitment.message
         known = self.chain.at(commitment.height)
-        if known is not None:
-            if known.commitment != commitment:
-                raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
-            return ()
-        self.chain.extend(proposal, now_ms=now_ms)
-        return (Persist(kind=PROPOSAL, key=u64(commitment.height), value=proposal.encoded),)
+        if known is None:
+            known = self.chain.extend(proposal, now_ms=now_ms)
+        elif known.commitment != commitment:
+            raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
+        return (proposal_record(known.proposal),)
+
+    def follow(self, proposal: Proposal, certificate: OrderCertificate) -> tuple[Persist, ...]:
+        """Take what t members certified, also in place of another commitment the sequencer showed this party.
+
+        Raises Rejected CRT-4 if the other one is certified as well: then more members than assumed are dishonest.
+        """
+        commitment = proposal.commitment.message
+        check_certificate(self.committee, certificate, commitment)
+        known = self.chain.at(commitment.height)
+        if known is not None and known.commitment != commitment:
+            if commitment.height in self._certificates:
+                raise Rejected("CRT-4", f"two commitments are certified at height {commitment.height}")
+            self.chain.retract(commitment.height)
+        return (*self.propose(proposal), *self.certify(certificate))
 
     def certify(self, certificate: OrderCertificate) -> tuple[Persist, ...]:
         ready = self._known(certificate.vote.height)
@@ -205,18 +218,16 @@ class Follower:
             raise Rejected("REV-1", "the share is for another commitment")
         if message.committee_id != self.committee.committee_id:
             raise Rejected("REV-1", "the share is from another committee")
-        records = self.certify(release.certificate)
+        if not ready.batch.entries:
+            raise Rejected("REV-1", "an empty height has no shares")
         signer = self.committee.signing_member(message, release.share.signature, rule="REV-1")
         if signer != message.member:
             raise Rejected("REV-1", f"member {signer} signed a share in the name of member {message.member}")
-        held = self._shares.setdefault(message.height, {})
-        if message.member in held:
-            if held[message.member] != release.share:
-                raise Rejected("REV-1", f"member {signer} sent two different shares", member=signer)
-            return ()
-        held[message.member] = release.share
-        key = u64(message.height) + u16(message.member)
-        return (*records, Persist(kind=SHARE, key=key, value=release.share.encoded))
+        records = self.certify(release.certificate)
+        held = self._shares.setdefault(message.height, {}).setdefault(message.member, release.share)
+        if held != release.share:
+            raise Rejected("REV-1", f"member {signer} sent two different shares", member=signer)
+        return (*records, Persist(kind=SHARE, key=u64(message.height) + u16(message.member), value=held.encoded))
 
     def advance(self) -> tuple[tuple[Persist, ...], tuple[Executed, ...]]:
         """Open and execute every height that can be. Wrong shares are left out and their members named.
@@ -344,10 +355,18 @@ class Follower:
             share = SignedShare.decode(value)
             self._shares.setdefault(share.message.height, {})[share.message.member] = share
         for key, value in records.scan(PROPOSAL):
-            proposal = Proposal.decode(value)
-            ready = self.chain.extend(proposal)
-            if key in certificates:
-                self._certificates[ready.commitment.height] = certificates[key]
+            height, root = key[:8], key[8:]
+            certificate = certificates.get(height)
+            if certificate is not None and certificate.vote.commitment_root != root:
+                continue  # shown to this party, but another one was certified
+            try:
+                ready = self.chain.extend(Proposal.decode(value))
+            except Rejected:
+                if certificate is not None:
+                    raise
+                continue  # built on what was not certified
+            if certificate is not None:
+                self._certificates[ready.commitment.height] = certificate
             # A height runs only after the one below: an empty one may wait for a reveal.
             while (waiting := self.chain.at(self._latest + 1)) is not None:
                 at = u64(waiting.commitment.height)

@@ -30,6 +30,8 @@ class Tag(bytes, Enum):
     DKG_MESSAGE = b"encmempool-dkg-v1-message"
     DKG_TRANSCRIPT = b"encmempool-dkg-v1-transcript"
 
+    KEY_POLYNOMIAL = b"encmempool-key-v1-polynomial"
+
     TDH2_GENERATOR = b"encmempool-tdh2-v1-gbar-BLS12381G1_XMD:SHA-256_SSWU_RO_"
     TDH2_ENCRYPT = b"encmempool-tdh2-v1-encrypt"
     TDH2_SHARE = b"encmempool-tdh2-v1-share"

@@ -30,10 +30,10 @@ def lagrange_at(x: int, indices: Sequence[int], modulus: int) -> tuple[int, ...]
 
 
 def lagrange_at_zero(indices: Sequence[int], modulus: int) -> tuple[int, ...]:
-    """lambda_j with f(0) = sum of lambda_j f(j), for distinct non-zero indices."""
-    numerators, denominator = lagrange_integers(indices)
-    inverse = pow(denominator, -1, modulus)
-    return tuple(n * inverse % modulus for n in numerators)
+    """lambda_j with f(0) = sum of lambda_j f(j), for distinct positive indices. ValueError otherwise."""
+    if not indices or min(indices) <= 0:
+        raise ValueError("interpolation needs distinct positive indices")
+    return lagrange_at(0, indices, modulus)
 
 
 def lagrange_integers(indices: Sequence[int]) -> tuple[tuple[int, ...], int]:

@@ -6,11 +6,14 @@ Member j of n holds f(j) for a polynomial f of degree t-1: t shares determine f(
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import factorial
 
 from threshold import entropy
 from threshold.curve import Group
 from threshold.curve.backend import ORDER, Point
+from threshold.encoding import u16
 from threshold.entropy import Random
+from threshold.hashing import Tag, hash_to_scalar
 from threshold.polynomial import evaluate, lagrange_at_zero, lagrange_integers
 
 
@@ -50,6 +53,22 @@ def committed_share(group: Group[Point], commitment: Sequence[Point], index: int
 def verify(group: Group[Point], commitment: Sequence[Point], index: int, share: int) -> bool:
     """Whether `share` is f(index) for the committed polynomial."""
     return group.equal(group.multiply(group.generator, share), committed_share(group, commitment, index))
+
+
+def on_one_polynomial(group: Group[Point], points: Sequence[Point], t: int, tag: Tag) -> bool:
+    """Whether points[0..n] are f(0)..f(n) times the generator for one polynomial f of degree below t.
+
+    The SCRAPE test: the points are orthogonal to a codeword of the dual code, drawn by hashing the points under `tag`,
+    up to an error of 2^-128. One multi-scalar multiplication of n+1 terms. Source: Cascudo and David, ACNS 2017.
+    """
+    n = len(points) - 1
+    encoded = [group.encode(point) for point in points]
+    mask = [hash_to_scalar(tag, u16(at), u16(t), *encoded, modulus=ORDER) for at in range(n + 1 - t)]
+    weights = [
+        evaluate(mask, x, ORDER) * pow((-1) ** (n - x) * factorial(x) * factorial(n - x), -1, ORDER)
+        for x in range(n + 1)
+    ]
+    return group.equal(group.msm(points, weights), group.identity)
 
 
 def recover_points(group: Group[Point], shares: Mapping[int, Sequence[Point]]) -> tuple[Point, ...]:

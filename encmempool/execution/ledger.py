@@ -278,12 +278,13 @@ class Ledger:
         obstacle = self._obstacle(entry, payload, escrow)
         if obstacle:
             return _Run(code=NOT_EXECUTABLE, reason=obstacle, gas_used=intrinsic)
-        run = self._call(entry.sender, payload, now_s)
         gas_limit = min(payload.gas_limit, entry.gas_limit)
-        if run.gas_used <= gas_limit:
-            return run
         # A limit below the intrinsic gas would otherwise buy a place in the batch for nothing.
-        return _Run(reason="out of gas", gas_used=max(gas_limit, intrinsic))
+        out_of_gas = _Run(reason="out of gas", gas_used=max(gas_limit, intrinsic))
+        if intrinsic_gas(payload.data) > gas_limit:
+            return out_of_gas  # before anybody spends time on decoding what is not paid for
+        run = self._call(entry.sender, payload, now_s, gas_limit)
+        return run if run.gas_used <= gas_limit else out_of_gas
 
     def _obstacle(self, entry: Entry, payload: EthereumTransaction, escrow: int) -> str:
         if escrow < _reservation(entry):
@@ -296,21 +297,25 @@ class Ledger:
             return "balance does not cover the value"
         return ""
 
-    def _call(self, sender: bytes, payload: EthereumTransaction, now_s: int) -> _Run:
+    def _call(self, sender: bytes, payload: EthereumTransaction, now_s: int, gas_limit: int) -> _Run:
+        intrinsic = intrinsic_gas(payload.data)
         if not payload.data:
             refused = payload.to in (self.router, self.weth)
             return _Run(reason="contract takes no plain transfer" if refused else "", gas_used=TRANSFER_GAS)
         if payload.to != self.router:
-            return _Run(reason="no contract at this address", gas_used=intrinsic_gas(payload.data))
+            return _Run(reason="no contract at this address", gas_used=intrinsic)
         try:
             swap = decode_call(payload.data, payload.value)
         except Malformed as error:
-            return _Run(reason=f"no such router call: {error}", gas_used=intrinsic_gas(payload.data))
+            return _Run(reason=f"no such router call: {error}", gas_used=intrinsic)
+        hops = EXTRA_HOP_GAS * (len(swap.path) - 2)
+        if hops > gas_limit:
+            return _Run(reason="out of gas", gas_used=hops)
         try:
             trade = self._trade(sender, swap, now_s)
         except Reverted as error:
-            return _Run(reason=str(error), gas_used=REVERTED_SWAP_GAS)
-        return _Run(gas_used=SWAP_GAS + EXTRA_HOP_GAS * (len(swap.path) - 2), trade=trade)
+            return _Run(reason=str(error), gas_used=max(REVERTED_SWAP_GAS, intrinsic))
+        return _Run(gas_used=max(SWAP_GAS + hops, intrinsic), trade=trade)
 
     def _trade(self, sender: bytes, swap: Swap, now_s: int) -> _Trade:
         """Check and price a swap in the order of UniswapV2Router02. Raises Reverted with its reasons."""

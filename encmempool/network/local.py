@@ -15,8 +15,8 @@ from pathlib import Path
 
 from encmempool import genesis as development
 from encmempool.committee import ABSTENTION, Ballot, Member
-from encmempool.errors import Rejected
-from encmempool.home import Home, Password
+from encmempool.errors import EnvironmentProblem, Malformed, Rejected
+from encmempool.home import Home, Password, WrongPassword
 from encmempool.identity import Identity
 from encmempool.keysets import DISTRIBUTED, Committee, first_key_set
 from encmempool.network.ceremony import check_committee, generate_keys, sign_by_members
@@ -106,7 +106,7 @@ def create_network(
 ) -> Committee:
     """Run the key ceremony and write a new network into a home. ValueError for an impossible plan."""
     check_committee(scheme, plan.members, plan.threshold, reduced_allowed=plan.reduced_threshold)
-    if home.exists:
+    if home.exists or home.has_roles:
         raise ValueError(f"there is a network in {home.path} already: choose another --home or remove it")
     if plan.policy is Policy.SHUFFLE and not scheme.info.hides:
         raise ValueError(f"the shuffle policy needs an encrypting scheme: with {scheme.info.name} the seed is known")
@@ -124,6 +124,8 @@ def create_network(
         role = f"members/{index}"
         home.write_identity(role, identity, password)
         home.write_key_share(role, result.share, result.public.verification_keys[index - 1], password)
+    for role in ("archive", "sequencer", *(f"members/{index}" for index in range(1, plan.members + 1))):
+        home.create_store(role)
     signed = sign_by_members(key_set, identities)
     home.write_network(genesis, signed)
     return Committee.load(genesis, signed, backend=backend)
@@ -157,8 +159,14 @@ class LocalNetwork:
         self._password = password
         self._random = random
         self._clock_ms = clock_ms
+        self.absent: dict[int, Exception] = {}
+        self._stage = stage
         self._archive = home.store("archive")
-        self.follower = Follower(self.committee, records=self._archive, stage=stage)
+
+    @cached_property
+    def follower(self) -> Follower:
+        """The sequencer's own, which gives it the executed state."""
+        return Follower(self.committee, records=self._archive, stage=self._stage)
 
     @cached_property
     def sequencer(self) -> Sequencer:
@@ -173,16 +181,31 @@ class LocalNetwork:
 
     @cached_property
     def seats(self) -> tuple[Seat, ...]:
-        return tuple(self._seat(index) for index in range(1, self.committee.key_set.n + 1))
+        """The members that can be loaded; `absent` says why the others cannot. Any t of them open a batch."""
+        seats, self.absent = [], {}
+        for index in range(1, self.committee.key_set.n + 1):
+            try:
+                seats.append(self._seat(index))
+            except (EnvironmentProblem, Malformed) as error:
+                self.absent[index] = error
+        if len(seats) < self.committee.key_set.t:
+            first = next(iter(self.absent.values()))
+            if isinstance(first, WrongPassword):
+                raise first
+            reasons = "; ".join(f"member {index}: {reason}" for index, reason in self.absent.items())
+            raise EnvironmentProblem(
+                f"{len(seats)} members of {self.committee.key_set.t} needed can be loaded. {reasons}"
+            )
+        return tuple(seats)
 
     def submit(self, data: bytes) -> SignedReceipt:
         """The sequencer's receipt, durable. Raises Malformed or Rejected."""
-        sends = self._perform_sequencer(self.sequencer.submit(data, now_ms=self._clock_ms()))
+        sends = self._perform(self.sequencer.submit(data, now_ms=self._clock_ms()), self._sequencer_store)
         return SignedReceipt.decode(_only(sends).message)
 
     def commit(self) -> Proposal:
         """The sequencer orders what it holds, blind, and signs."""
-        sends = self._perform_sequencer(self.sequencer.commit(now_ms=self._clock_ms()))
+        sends = self._perform(self.sequencer.commit(now_ms=self._clock_ms()), self._sequencer_store)
         return Proposal.decode(_only(sends).message)
 
     def load(self) -> None:
@@ -194,13 +217,13 @@ class LocalNetwork:
 
         `stage` brackets the work of the first member as "vote".
         """
-        perform(self.follower.propose(proposal), self._archive)
+        self._perform(self.follower.propose(proposal), self._archive)
         certificate: OrderCertificate | None = None
         refusals: list[Rejected] = []
         for seat in self.seats:
             try:
-                with stage("vote") if seat.member.index == 1 else nullcontext():
-                    sends = perform(seat.member.vote(proposal, now_ms=self._clock_ms()), seat.store)
+                with stage("vote") if seat is self.seats[0] else nullcontext():
+                    sends = self._perform(seat.member.vote(proposal, now_ms=self._clock_ms()), seat.store)
             except Rejected as error:
                 refusals.append(error)
                 continue
@@ -209,12 +232,11 @@ class LocalNetwork:
                 certificate = other.ballot.add(vote) or certificate
         if certificate is None:
             raise refusals[0] if refusals else AssertionError("every member voted and no certificate was made")
-        perform(self.follower.certify(certificate), self._archive)
+        self._perform(self.follower.certify(certificate), self._archive)
         for seat in self.seats:
             # Whoever abstained or refused still follows what t members agreed on, if it can.
             with suppress(Rejected):
-                perform(seat.follower.propose(proposal), seat.store)
-                perform(seat.follower.certify(certificate), seat.store)
+                self._perform(seat.follower.follow(proposal, certificate), seat.store)
         return certificate
 
     def release(
@@ -230,8 +252,8 @@ class LocalNetwork:
             if seat.follower.chain.at(certificate.vote.height) is None:
                 continue  # it refused this commitment
             try:
-                with stage("share") if seat.member.index == 1 else nullcontext():
-                    sends = perform(seat.member.release(certificate), seat.store)
+                with stage("share") if seat is self.seats[0] else nullcontext():
+                    sends = self._perform(seat.member.release(certificate), seat.store)
             except Rejected:
                 continue  # it abstained at this height
             for send in sends:
@@ -241,9 +263,9 @@ class LocalNetwork:
         """Everyone combines what was published and runs it."""
         for seat in self.seats:
             records, _ = seat.follower.advance()
-            perform(records, seat.store)
+            self._perform(records, seat.store)
         records, executed = self.follower.advance()
-        perform(records, self._archive)
+        self._perform(records, self._archive)
         return executed
 
     def reveal(self) -> tuple[Executed, ...]:
@@ -259,18 +281,22 @@ class LocalNetwork:
         return tuple(executed)
 
     def abstentions(self) -> tuple[SignedAbstain, ...]:
-        return tuple(
-            SignedAbstain.decode(value)
-            for index in range(1, self.committee.key_set.n + 1)
-            for _, value in self.home.store(f"members/{index}").scan(ABSTENTION)
-        )
+        """Of the members whose database is here."""
+        found = []
+        for index in range(1, self.committee.key_set.n + 1):
+            with suppress(EnvironmentProblem):
+                found += [
+                    SignedAbstain.decode(value) for _, value in self.home.store(f"members/{index}").scan(ABSTENTION)
+                ]
+        return tuple(found)
 
-    def _perform_sequencer(self, effects: Sequence[object]) -> tuple[object, ...]:
-        """A sequencer whose effects failed believes what is not stored: the next use restores it from its records."""
+    def _perform(self, effects: Sequence[object], store: Store) -> tuple[object, ...]:
+        """A role whose effects failed believes what is not stored: drop all, the next use restores them."""
         try:
-            return perform(effects, self._sequencer_store)
-        except Exception:
-            self.__dict__.pop("sequencer", None)
+            return perform(effects, store)
+        except BaseException:
+            for role in ("sequencer", "seats", "follower"):
+                self.__dict__.pop(role, None)
             raise
 
     @cached_property
@@ -292,10 +318,10 @@ class LocalNetwork:
         return Seat(member=member, follower=follower, store=store, ballot=Ballot(self.committee))
 
     def _publish(self, release: ShareRelease) -> None:
-        perform(self.follower.receive(release), self._archive)
+        self._perform(self.follower.receive(release), self._archive)
         for seat in self.seats:
-            if seat.follower.chain.at(release.share.message.height) is not None:
-                perform(seat.follower.receive(release), seat.store)
+            with suppress(Rejected):  # it could not follow this height
+                self._perform(seat.follower.receive(release), seat.store)
 
     def _require_password(self) -> Password:
         if self._password is None:

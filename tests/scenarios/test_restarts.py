@@ -224,6 +224,7 @@ def test_role_that_dies_before_any_of_its_effects_comes_back_without_a_second_si
     for crash_before in range(reference.effects):
         for old in (world.home.path / victim).glob("records.sqlite*"):
             old.unlink()
+        world.home.create_store(victim)
         cluster = Cluster(world, transactions, victim=victim, crash_before=crash_before)
         assert cluster.run() == expected, f"crashed before effect {crash_before}"
         assert cluster.crash_before is None

@@ -78,7 +78,25 @@ def test_load_accepts_a_reduced_threshold_that_is_stated(network, members, deal_
     public, _ = deal_key(scheme, n=4, t=2)
     key_set = first_key_set(network, public, setup_kind=TRUSTED_DEALER, setup_privacy=0)
     assert (key_set.t, key_set.reduced_threshold) == (2, 1)
-    assert load(key_set, members[:2]).public_key.threshold == 2
+    assert load(key_set, members[:3]).public_key.threshold == 2
+
+
+def test_key_set_is_refused_when_only_as_many_signed_as_it_says_suffice(network, members, deal_key, load):
+    """KEY-2. One member could otherwise say that one is enough."""
+    public, _ = deal_key("tdh2", n=4, t=2)
+    key_set = first_key_set(network, public, setup_kind=TRUSTED_DEALER, setup_privacy=0)
+    with pytest.raises(Rejected) as caught:
+        load(key_set, members[:2])
+    assert caught.value.rule == "KEY-2"
+
+
+def test_key_set_is_refused_when_it_claims_a_predecessor(network, members, deal_key, load):
+    """KEY-2. Without the predecessor's signatures anybody could succeed it."""
+    public, _ = deal_key("tdh2", n=4, t=3)
+    first = first_key_set(network, public, setup_kind=TRUSTED_DEALER, setup_privacy=0)
+    with pytest.raises(Rejected) as caught:
+        load(replace(first, predecessor=b"\1" * 32), members)
+    assert caught.value.rule == "KEY-2"
 
 
 def test_committee_of_one_loads(make_genesis, members, deal_key, signed_by):

@@ -19,6 +19,8 @@ from threshold.entropy import Random
 from threshold.hashing import Tag, tagged_hash
 from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
 
+MAX_BATCH_KEY_BYTES = 1 << 28
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemeInfo:
@@ -128,7 +130,7 @@ class BatchKey:
     @classmethod
     def decode(cls, data: bytes) -> BatchKey:
         reader = Reader(data, "a batch key")
-        key = cls(value=reader.sized(), proof=reader.sized())
+        key = cls(value=reader.sized(MAX_BATCH_KEY_BYTES), proof=reader.sized(MAX_BATCH_KEY_BYTES))
         reader.end()
         return key
 

@@ -30,10 +30,9 @@ from threshold.entropy import Random
 from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected
 from threshold.hashing import CHALLENGE_BYTES, Tag, challenge
 from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
-from threshold.polynomial import lagrange_at
 from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
 from threshold.schemes.key_generation import shared_scalar_party
-from threshold.sharing import recover_points
+from threshold.sharing import on_one_polynomial, recover_points
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
 
 PROOF_BYTES = CHALLENGE_BYTES + SCALAR_BYTES
@@ -116,11 +115,8 @@ class Tdh2:
             raise Rejected("TDH-6", "the key material is not a tdh2 key")
         point = group.decode(material.encryption_key)
         verification_keys = tuple(map(group.decode, material.verification_keys))
-        first = range(1, material.threshold + 1)
-        for at, expected in ((0, point), *enumerate(verification_keys[material.threshold :], material.threshold + 1)):
-            interpolated = group.msm(verification_keys[: material.threshold], lagrange_at(at, first, ORDER))
-            if not group.equal(interpolated, expected):
-                raise Rejected("TDH-6", "the verification keys are not on one polynomial of degree t-1")
+        if not on_one_polynomial(group, (point, *verification_keys), material.threshold, Tag.KEY_POLYNOMIAL):
+            raise Rejected("TDH-6", "the verification keys are not on one polynomial of degree t-1")
         return Tdh2PublicKey(
             key_id=key_id,
             threshold=material.threshold,
