@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format bench clean
+.PHONY: help install demo test test-all check format vectors spec-coverage conformance bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## encrypt, order blind, reveal, execute; next to a plaintext control
 	@$(BIN)/encmempool demo
@@ -24,10 +24,23 @@ check: $(STAMP)-dev ## format, lint, types, import layers
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m specs.build check
+	@$(BIN)/python -m specs.generate --check
+	@$(BIN)/python -m specs.coverage --check
 
 format: $(STAMP)-dev ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/python -m specs.build format
+
+vectors: $(STAMP)-dev ## make the conformance vectors anew from the specs
+	@$(BIN)/python -m specs.generate
+
+spec-coverage: $(STAMP)-dev ## each requirement with the tests and vectors that cite it
+	@$(BIN)/python -m specs.coverage
+
+conformance: $(STAMP) ## every vector against this package
+	@$(BIN)/encmempool conformance run
 
 bench: $(STAMP) ## transactions a second from commitment to reveal
 	@$(BIN)/encmempool bench pipeline

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -16,15 +17,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cli import interruption
 from threshold.curve import BACKENDS, DEFAULT_BACKEND
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 PROGRAM = "encmempool"
-DONE, WRONG, USAGE, ENVIRONMENT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+DONE, WRONG, USAGE, ENVIRONMENT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, interruption.EXIT_CODE, 141
 _WIDTH = 100
+_EXIT_CODES = "Exit codes: 0 done, 1 the thing checked or submitted is wrong, 2 usage, 3 environment, 130 interrupted."
+# A command that a message of the library names, with or without the program's name.
+_NAMED_COMMAND = re.compile(rf"`(?:{PROGRAM} )?((?:committee|sequencer|key|audit) [^`]+|encrypt|submit|demo)`")
+_NOT_HEX = re.compile(r"non-hexadecimal number found in fromhex\(\) arg at position (\d+)")
 
 
 @dataclass
@@ -112,10 +121,31 @@ class Command(_Documented):
     """A leaf of the tree."""
 
 
+class MissingCommand(click.UsageError):
+    """A group was named and none of its commands."""
+
+    def __init__(self, context: click.Context) -> None:
+        super().__init__("Missing command.", context)
+
+
 class Group(_Documented, click.Group):
     """Lists its commands in the order they were added."""
 
     command_class = Command
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        # click would run the help through its one-line errors; see `invoke`.
+        super().__init__(*arguments, **{**attributes, "invoke_without_command": True})
+
+    def invoke(self, ctx: click.Context) -> Any:
+        result = super().invoke(ctx)
+        if ctx.invoked_subcommand is None:
+            raise MissingCommand(ctx)
+        return result
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        formatter.write_text(_EXIT_CODES)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -131,7 +161,7 @@ class Application(Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
+            raise click.Abort from None
         except OSError as error:
             raise _Broken(error) from error
 
@@ -143,7 +173,9 @@ class Application(Group):
             with _unexpected():
                 code = super().main(arguments, **extra)
                 sys.stdout.flush()
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):
+            # After the terminal's own ^C
+            click.echo("\n" * _is_terminal(sys.stderr) + interruption.LINE, err=True)
             code = INTERRUPTED
         except _Broken as error:
             code = _explain(error.cause, options, arguments)
@@ -188,9 +220,15 @@ def _explain(error: Exception, options: Settings, arguments: Sequence[str]) -> i
     problem = _problem(error)
     if problem is None:
         raise error
-    message = " ".join(problem.message.split())
+    json_wanted = options.json or "--json" in arguments
+    if isinstance(error, MissingCommand) and error.ctx is not None and not json_wanted:
+        click.echo(error.ctx.get_help(), err=True)
+        return problem.exit_code
+    message = _NOT_HEX.sub(lambda found: f"not hex at digit {int(found[1]) + 1}", " ".join(problem.message.split()))
+    if not isinstance(error, click.UsageError):
+        message = _NAMED_COMMAND.sub(lambda found: f"`{_typed(f'{PROGRAM} {found[1]}', options.home)}`", message)
     click.echo(f"{style('error:', fg='red', bold=True)} {message}", err=True)
-    if options.json or "--json" in arguments:
+    if json_wanted:
         document = {
             "schema": f"{PROGRAM}.error/1",
             "code": problem.code,
@@ -278,14 +316,16 @@ def note(text: str) -> None:
 
 def next_step(command: str, why: str = "next:") -> None:
     """The command to type next, as this shell finds it and with the --home it needs. Silent with -q."""
-    command = command.replace(PROGRAM, _as_typed(), 1)
-    home = settings().home
-    if home != Path(os.environ.get("ENCMEMPOOL_HOME", Settings().home)):
-        command = command.replace(PROGRAM, f"{PROGRAM} --home {shlex.quote(str(home))}", 1)
-    note(f"{style(why, dim=True)} {style(command, bold=True)}")
+    note(f"{style(why, dim=True)} {style(_typed(command, settings().home), bold=True)}")
 
 
-def _as_typed() -> str:
+def _typed(command: str, home: Path) -> str:
+    elsewhere = home != Path(os.environ.get("ENCMEMPOOL_HOME", Settings().home))
+    option = f" --home {shlex.quote(str(home))}" if elsewhere else ""
+    return command.replace(PROGRAM, f"{_program()}{option}", 1)
+
+
+def _program() -> str:
     """`encmempool` where it is on the path; otherwise where it was started from, as after `make demo`."""
     started = Path(sys.argv[0])
     if started.name != PROGRAM or shutil.which(PROGRAM):
@@ -304,10 +344,15 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
     if settings().quiet or not _is_terminal(sys.stderr):
         yield lambda _: None
         return
+    with console(stderr=True).status(text) as status:
+        yield status.update
+
+
+def console(**options: Any) -> Console:
+    """Rich's. With NO_COLOR it neither colors nor dims nor emboldens."""
     from rich.console import Console
 
-    with Console(stderr=True).status(text) as status:
-        yield status.update
+    return Console(color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False, **options)
 
 
 def _is_terminal(stream: Any) -> bool:

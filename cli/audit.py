@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from pathlib import Path
 
@@ -36,10 +37,9 @@ def export(output: str, force: bool) -> None:
 
     if output == STDIN and settings().json:
         raise click.UsageError("`-o -` and --json both want standard output", click.get_current_context())
+    network = open_network(open_home())
     if output != STDIN and not force and Path(output).exists():
         raise ValueError(f"{output} exists already: choose another name, or say --force")
-    home = open_home()
-    network = open_network(home)
     with progress("collecting the history"):
         data = export(network)
     if output == STDIN:
@@ -56,8 +56,10 @@ def export(output: str, force: bool) -> None:
         "heights": heights,
     }
     print_json("audit-export", fields)
-    note(f"wrote {len(data):,} bytes, {heights} height{'s' * (heights != 1)}, to {output}; sha256 {hexed(digest)}")
-    next_step(f"encmempool audit verify {output}")
+    target = "standard output" if output == STDIN else output
+    note(f"wrote {len(data):,} bytes, {heights} height{'s' * (heights != 1)}, to {target}; sha256 {hexed(digest)}")
+    if output != STDIN:
+        next_step(f"encmempool audit verify {shlex.quote(output)}")
 
 
 @audit.command()
@@ -88,6 +90,7 @@ def verify(file: str) -> None:
         "records": report.records,
         "outcomes": report.outcomes,
         "wrong_shares": [{"height": height, "member": member} for height, member in report.wrong_shares],
+        "conflicts": [{"height": height, "member": member} for height, member in report.conflicts],
     }
     if not print_json("audit-verify", fields):
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items()) or "none"
@@ -106,6 +109,8 @@ def verify(file: str) -> None:
         )
     for height, member in report.wrong_shares:
         warning(f"member {member} signed a wrong share at height {height}; the batch was opened without it")
+    for height, member in report.conflicts:
+        warning(f"member {member} signed both a share and an abstention at height {height}")
 
 
 def _unhexed(data: bytes) -> bytes:
@@ -120,7 +125,10 @@ def _write(path: Path, data: bytes) -> None:
     """Never half a file under its name."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -5,8 +5,14 @@ from __future__ import annotations
 import click
 
 from cli.application import Group, next_step, progress, settings, warning
+from cli.committee import MAX_MEMBERS
 from cli.io import heading, print_json, print_rich, table
 from threshold.schemes.registry import SCHEMES
+
+_CLOCK = (
+    "vote finds the checks of admission done, as gossip leaves them; commitment to reveal is from commit to store, "
+    "without encrypt and admit"
+)
 
 
 @click.group(cls=Group)
@@ -23,11 +29,12 @@ def bench() -> None:
 @click.option(
     "--scheme", type=click.Choice(SCHEMES), default="tdh2", show_default=True, help="See `encmempool schemes`."
 )
-@click.option("--members", type=click.IntRange(1), default=4, show_default=True, help="Committee size.")
+@click.option("--members", type=click.IntRange(1, MAX_MEMBERS), default=4, show_default=True, help="Committee size.")
 @click.option("--threshold", type=int, help="Members needed to open a batch.  [default: floor(2n/3) + 1]")
 @click.option("--batch", type=click.IntRange(1, 4096), default=256, show_default=True, help="Transactions in a batch.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Chooses the transactions.")
-def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed: int) -> None:
+@click.option("--reduced-threshold", is_flag=True, help="Allow a threshold below the default, for experiments.")
+def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed: int, reduced_threshold: bool) -> None:
     """Time a batch on its way from encryption to execution.
 
     \b
@@ -36,8 +43,11 @@ def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed:
     """
     from encmempool.bench import pipeline as job
     from encmempool.keysets import default_threshold
+    from encmempool.network.ceremony import check_committee
+    from threshold.schemes.registry import load_scheme
 
     needed = default_threshold(members) if threshold is None else threshold
+    check_committee(load_scheme(scheme, settings().backend), members, needed, reduced_allowed=reduced_threshold)
     if needed < default_threshold(members):
         warning(f"reduced threshold {needed} of {members}: two conflicting orders can both gather votes")
     with progress("starting") as say:
@@ -60,5 +70,5 @@ def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed:
         f"{result['scheme']}, {result['members']} members, batches of {result['batch']}, {result['backend']}"
     )
     rate = f"[bold]{result['transactions_per_second']:,.0f}[/] transactions a second, commitment to reveal"
-    print_rich(title, "", listing, "", rate)
+    print_rich(title, "", listing, "", rate, f"[dim]{_CLOCK}[/]")
     next_step("encmempool bench pipeline --batch 1024")

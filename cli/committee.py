@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.amounts import ETHER, Asset, assets
-from cli.application import Group, next_step, note, progress, settings
+from cli.application import Group, next_step, note, progress, settings, warning
 from cli.io import (
+    NEXT_COMMIT,
+    NEXT_SUBMIT,
     PASSWORD_FILE,
     facts,
+    generated_password,
     heading,
     hexed,
     open_home,
@@ -88,11 +91,10 @@ def create(
     home, loaded = open_home(), load_scheme(scheme, settings().backend)
     needed = default_threshold(members) if threshold is None else threshold
     check_committee(loaded, members, needed, reduced_allowed=reduced_threshold)
-    if home.exists:
+    if home.exists or home.has_roles:
         raise ValueError(f"there is a network in {home.path} already: choose another --home, or remove it")
     with home.locked(), progress(f"{members} members generate a key"):
-        password = read_password_file(password_file) or home.generated_password(create=True)
-        assert password is not None
+        password = read_password_file(password_file) or generated_password(home)
         development = home.create_development_accounts(password)
         own = [name for name in home.account_names() if home.account_address(name) not in development]
         made = create_network(
@@ -160,7 +162,7 @@ def show() -> None:
     if print_json("committee-show", fields):
         return
     until = "without end" if valid_until is None else f"to {valid_until}"
-    listing = table("member", "address", "verification key", "signed", right=("member",), wrap=("address",))
+    listing = table("member", "address", "verification key", "signed", right=("member",))
     for address, verification_key, member in zip(key_set.members, key_set.verification_keys, members, strict=True):
         mark = "[green]yes[/]" if member["signed"] else "[red]no[/]"
         listing.add_row(str(member["index"]), hexed(address), short(verification_key), mark)
@@ -197,14 +199,18 @@ def reveal(password_file: str | None) -> None:
         with progress("members check, vote and release shares"):
             executed = network.reveal()
         pending = network.sequencer.pending
+    for index, reason in network.absent.items():
+        warning(f"member {index} takes no part: {reason}")
     heights = [_height_fields(height) for height in executed]
     if not print_json("committee-reveal", {"heights": heights}):
-        for height in executed:
-            print_rich(*_height_table(height, network.committee.genesis, _names(home)))
+        for at, height in enumerate(executed):
+            print_rich(*([""] if at else []), *_height_table(height, network.committee.genesis, _names(home)))
     if not executed:
         note("nothing to reveal: every commitment is executed")
-        waiting = f"{pending} waiting; next:" if pending else "nothing is waiting either; next:"
-        next_step("encmempool sequencer commit" if pending else "encmempool submit envelope.hex", waiting)
+        if pending:
+            next_step(NEXT_COMMIT, f"{pending} waiting; next:")
+        else:
+            next_step(NEXT_SUBMIT, "nothing is waiting either; next:")
         return
     last = executed[-1]
     note(f"executed up to height {last.state.height}, state root {hexed(last.state.root)}")
@@ -295,17 +301,12 @@ def _height_table(executed: Executed, genesis: Genesis, names: dict[bytes, str])
     listing = table("#", "transaction", "sender", "outcome", "what it did", right=("#",), wrap=("what it did",))
     title = heading(f"Height {commitment.height}: {summary}; {votes} votes")
     if not executed.receipts:
-        return ("", title)
+        return (title,)
     known = assets(genesis)
     rows = zip(executed.ready.proposal.transactions, executed.opened, executed.receipts, strict=True)
     for position, (transaction, opened, receipt) in enumerate(rows):
         if position == SHOWN_ROWS:
-            return (
-                "",
-                title,
-                listing,
-                f"[dim]and {len(executed.receipts) - SHOWN_ROWS} more: --json lists them all[/]",
-            )
+            return (title, listing, f"[dim]and {len(executed.receipts) - SHOWN_ROWS} more: --json lists them all[/]")
         color = "green" if receipt.success else "red"
         listing.add_row(
             str(position),
@@ -314,7 +315,7 @@ def _height_table(executed: Executed, genesis: Genesis, names: dict[bytes, str])
             f"[{color}]{receipt.code}[/]",
             _deed(opened, receipt, genesis, known, names),
         )
-    return ("", title, listing)
+    return (title, listing)
 
 
 def _deed(

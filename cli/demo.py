@@ -7,19 +7,24 @@ from typing import Any
 import click
 
 from cli.application import WRONG, Command, next_step, progress, settings, warning
-from cli.io import facts, heading, print_rich, table
-from threshold.schemes.registry import SCHEMES
+from cli.committee import MAX_MEMBERS
+from cli.io import Packed, facts, heading, print_rich, table
+from threshold.schemes.registry import SCHEMES, load_scheme
 
-STAGES_PER_LINE = 5
+_UNITS = "bps: hundredths of a percent of traded volume. One market is an illustration, not evidence."
+_DIFFERENCE = (
+    "Users lose more or less than the attacker gains: it pays fees and gas, and its trades move the pool's price for "
+    "all of them."
+)
 
 
 @click.command(cls=Command)
-@click.option("--members", type=click.IntRange(1), default=4, show_default=True, help="Committee size.")
+@click.option("--members", type=click.IntRange(1, MAX_MEMBERS), default=4, show_default=True, help="Committee size.")
 @click.option("--threshold", type=int, help="Members needed to open a batch.  [default: floor(2n/3) + 1]")
 @click.option(
     "--scheme", type=click.Choice(SCHEMES), default="tdh2", show_default=True, help="See `encmempool schemes`."
 )
-@click.option("--transactions", type=click.IntRange(1), default=64, show_default=True, help="Swaps of the users.")
+@click.option("--transactions", type=click.IntRange(1, 4096), default=64, show_default=True, help="Swaps of the users.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Chooses the market.")
 @click.option("--reduced-threshold", is_flag=True, help="Allow a threshold below the default, for experiments.")
 def demo(
@@ -37,7 +42,6 @@ def demo(
     from encmempool.keysets import default_threshold
     from encmempool.measure import demo as experiment
     from encmempool.network.ceremony import check_committee
-    from threshold.schemes.registry import load_scheme
 
     needed = default_threshold(members) if threshold is None else threshold
     loaded = load_scheme(scheme, settings().backend)
@@ -68,15 +72,19 @@ def print_result(result: dict[str, Any]) -> None:
     if _print_document(result):
         return
     plain, encrypted = result["plaintext"], result["encrypted"]
-    listing = table("", "plaintext", "encrypted", right=("plaintext", "encrypted"))
+    hides = load_scheme(result["scheme"], result["backend"]).info.hides
+    name = "encrypted" if hides else result["scheme"]
+    listing = table("", "plaintext", name, right=("plaintext", name))
+    count = result["transactions"]
     title = heading(
-        f"{result['transactions']} swaps, a sequencer that attacks; {result['scheme']}, "
+        f"{count:,} swap{'s' * (count != 1)}, a sequencer that attacks; {result['scheme']}, "
         f"{result['threshold']} of {result['members']} members, seed {result['seed']}"
     )
     listing.add_row("attacker extracts", *(_bps(run["extracted_bps"], good=0.5) for run in (plain, encrypted)))
     listing.add_row("users lose", *(_bps(run["victim_loss_bps"], good=0.5) for run in (plain, encrypted)))
     listing.add_row("failed volume", *(f"{100 * run['failed_volume']:.1f} %" for run in (plain, encrypted)))
     other = encrypted.get("strategy_not_abstaining")
+    learned = f"after training on {encrypted['training_markets']:,} markets " if hides else ""
     stages = [f"{name} {_ms(value)}" for name, value in result["stages_ms"].items()]
     sizes = result["bytes"]
     verdict = (
@@ -90,12 +98,12 @@ def print_result(result: dict[str, Any]) -> None:
         facts(
             [
                 ("attack, plaintext", "optimal sandwiches: it reads every swap"),
-                ("attack, encrypted", f"it chose: {_words(encrypted['strategy'])}"),
+                (f"attack, {name}", f"{learned}it chose: {_words(encrypted['strategy'])}"),
                 (
                     "best other choice",
                     f"{_words(other) + ': ' if other else ''}{_plain_bps(encrypted['extracted_bps_not_abstaining'])}",
                 ),
-                ("stages, ms", _lines(stages)),
+                ("stages, ms", Packed(stages)),
                 (
                     "bytes",
                     f"transaction {sizes['transaction']:,}, of which encryption adds {sizes['ciphertext_overhead']:,}; "
@@ -104,7 +112,8 @@ def print_result(result: dict[str, Any]) -> None:
                 ("audit", verdict),
             ]
         ),
-        "\n[dim]bps: hundredths of a percent of traded volume. One market is an illustration, not evidence.[/]",
+        "",
+        f"[dim]{_UNITS} {_DIFFERENCE}[/]",
     )
 
 
@@ -130,8 +139,3 @@ def _ms(value: float) -> str:
 
 def _words(strategy: str) -> str:
     return strategy.replace("_", " ")
-
-
-def _lines(items: list[str]) -> str:
-    rows = [items[at : at + STAGES_PER_LINE] for at in range(0, len(items), STAGES_PER_LINE)]
-    return "\n".join(" · ".join(row) for row in rows)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.application import PROGRAM, settings, warning
+from cli.application import PROGRAM, console, settings, warning
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
     from rich.text import Text
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from encmempool.types import KeySet
 
 STDIN = "-"
+NEXT_SUBMIT = "encmempool submit envelope.hex > receipt.hex"
+NEXT_COMMIT = "encmempool sequencer commit > commitment.hex"
+_ANY_WIDTH = 10_000
+_OBJECT_FIELDS = ("transaction", "envelope", "receipt", "commitment", "key_set")
 FILE = click.argument("file", metavar="FILE|-")
 PASSWORD_FILE = click.option(
     "--password-file",
@@ -31,6 +37,11 @@ PASSWORD_FILE = click.option(
 
 
 # --- objects ---------------------------------------------------------------------------------------------------------
+
+
+def source(file: str) -> str:
+    """What messages call it."""
+    return "standard input" if file == STDIN else file
 
 
 def read_bytes(file: str) -> bytes:
@@ -47,10 +58,12 @@ def read_object(file: str, what: str) -> bytes:
     from encmempool.errors import Malformed
 
     data = read_bytes(file)
-    name = "standard input" if file == STDIN else file
+    name = source(file)
     text = data.strip()
     if not text:
         raise Malformed(f"{name} is empty: {what} was expected, as 0x-hex or binary")
+    if text.startswith(b"{"):
+        raise Malformed(f"{name} is --json output: run the command without --json, or take its {_field_of(text)}")
     if not all(32 <= byte < 127 or byte in b"\r\n\t" for byte in text):
         return data
     digits = text.removeprefix(b"0x").removeprefix(b"0X")
@@ -60,6 +73,18 @@ def read_object(file: str, what: str) -> bytes:
     if len(digits) % 2:
         raise Malformed(f"{name} is not {what}: it has an odd number of hex digits, {len(digits)}")
     return bytes.fromhex(digits.decode())
+
+
+def _field_of(text: bytes) -> str:
+    """Where one of our JSON documents holds its object."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        fields = {}
+    for name in _OBJECT_FIELDS:
+        if name in fields:
+            return f"`{name}` field"
+    return "field with the object's hex"
 
 
 def hex_bytes(text: str, what: str, *, size: int | None = None) -> bytes:
@@ -103,17 +128,38 @@ def print_json(command: str, fields: Mapping[str, Any]) -> bool:
 
 
 def print_rich(*parts: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if console.is_terminal:
-        for part in parts:
-            console.print(part)
+    screen = console()
+    if screen.is_terminal:
+        _print(screen, parts)
         return
-    with console.capture() as captured:
-        for part in parts:
-            console.print(part)
+    with screen.capture() as captured:
+        _print(screen, parts)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _print(screen: Console, parts: Iterable[Any]) -> None:
+    """What must not be broken may be wider than the screen."""
+    width = screen.width
+    for part in parts:
+        screen.width = max(width, _unbroken_width(screen, part))
+        screen.print(part, crop=False)
+    screen.width = width
+
+
+def _unbroken_width(screen: Console, part: Any) -> int:
+    """Columns a table needs to break neither a word nor a cell that may not wrap."""
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    if not isinstance(part, Table):
+        return 0
+    wide = screen.options.update(width=_ANY_WIDTH)
+    needed = Measurement.get(screen, wide, part).minimum
+    for column in part.columns:
+        if column.no_wrap:
+            cells = [Measurement.get(screen, wide, cell) for cell in (column.header, *column.cells)]
+            needed += max(cell.maximum for cell in cells) - max(cell.minimum for cell in cells)
+    return needed
 
 
 def heading(text: str, style: str = "bold") -> Text:
@@ -142,16 +188,58 @@ def table(*columns: str, right: Iterable[str] = (), wrap: Iterable[str] = ()) ->
     return made
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
-    """Names and values, one a line."""
-    from rich.table import Table
+class Packed:
+    """Items in a row, as many as fit on a line, never broken inside."""
 
-    grid = Table.grid(padding=(0, 2), pad_edge=False)
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        grid.add_row(name, str(value))
-    return grid
+    def __init__(self, items: Sequence[str], *, between: str = " · ") -> None:
+        self._items, self._between = items, between
+
+    def lines(self, width: int) -> list[str]:
+        lines: list[str] = []
+        for item in self._items:
+            longer = f"{lines[-1]}{self._between}{item}" if lines else ""
+            if longer and len(longer) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(item)
+        return lines
+
+
+class _Facts:
+    """Names and values, one a line. Values wrap between words; a word too long for the line runs over its end."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        self._pairs = pairs
+
+    def __rich_console__(self, screen: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        margin = max((len(name) for name, _ in self._pairs), default=0) + 2
+        width = max(options.max_width - margin, 1)
+        for name, value in self._pairs:
+            if isinstance(value, Packed):
+                lines = [Text(line) for line in value.lines(width)]
+            else:
+                lines = _wrapped(Text.from_markup(str(value)), width)
+            for at, line in enumerate(lines):
+                label = Text("" if at else name, style="dim", no_wrap=True, overflow="ignore")
+                label.pad_right(margin - len(label))
+                line.rstrip()
+                yield label.append_text(line)
+
+
+def _wrapped(text: Text, width: int) -> list[Text]:
+    """Lines of whole words. Rich's own wrapping would fold or crop a word that is too long."""
+    breaks, start = [], 0
+    for word in re.finditer(r"\S+", text.plain):
+        if word.start() > start and word.end() - start > width:
+            breaks.append(start := word.start())
+    return list(text.divide(breaks))
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> _Facts:
+    """Names and values, one a line."""
+    return _Facts(tuple(pairs))
 
 
 # --- networks and passwords ------------------------------------------------------------------------------------------
@@ -212,6 +300,18 @@ def open_account(home: Home, name: str, password_file: str | None) -> Identity:
         raise EnvironmentProblem(
             f"the home's generated password does not open {what}: pass yours with --password-file FILE"
         ) from None
+
+
+def generated_password(home: Home) -> Password:
+    """The home's own, made if it has none and no keystore yet."""
+    from encmempool.errors import EnvironmentProblem
+
+    try:
+        made = home.generated_password(create=True)
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(f"{error}, or choose a password with --password-file FILE") from None
+    assert made is not None
+    return made
 
 
 def read_password_file(file: str | None) -> Password | None:

@@ -10,6 +10,7 @@ import click
 from cli.application import Group, next_step, note
 from cli.io import (
     PASSWORD_FILE,
+    generated_password,
     heading,
     hexed,
     open_home,
@@ -51,6 +52,13 @@ def new(name: str, password_file: str | None) -> None:
       encmempool key new alice
       encmempool key new bob --password-file bob.password
     """
+    from encmempool.home import DEVELOPMENT_ACCOUNTS
+
+    if name in {f"dev-{at}" for at in range(DEVELOPMENT_ACCOUNTS)}:
+        raise ValueError(
+            f"{name} is reserved: dev-0 … dev-{DEVELOPMENT_ACCOUNTS - 1} are the public development keys; "
+            "choose another name"
+        )
     home = open_home()
     with home.locked():
         password, source = _new_password(home, password_file)
@@ -115,7 +123,7 @@ def show(name: str | None) -> None:
 def _listing(rows: list[dict[str, Any]], assets: dict[str, Asset]) -> Table:
     from cli.amounts import shown
 
-    listing = table("name", "address", *assets, right=assets, wrap=("address",))
+    listing = table("name", "address", *assets, right=assets)
     for row in rows:
         amounts = [shown(int(row["balances"][symbol]), asset.decimals, places=4) for symbol, asset in assets.items()]
         listing.add_row(row["name"], row["address"], *amounts)
@@ -142,9 +150,7 @@ def _new_password(home: Home, password_file: str | None) -> tuple[Password, str]
             raise click.UsageError("the two passwords differ: nothing was made", click.get_current_context())
         if text:
             return Password(text.encode(), generated=False), "given"
-    generated = generated or home.generated_password(create=True)
-    assert generated is not None
-    return generated, "generated"
+    return generated or generated_password(home), "generated"
 
 
 def _assets(network: LocalNetwork | None) -> dict[str, Asset]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from cli import interruption
+
+# isort: split
 import click
 
 from cli.application import PROGRAM, Application
 from cli.audit import audit
 from cli.bench import bench
 from cli.committee import committee
+from cli.conformance import conformance
 from cli.demo import demo
 from cli.keys import key
 from cli.schemes import schemes
@@ -39,8 +43,10 @@ def main() -> None:
     """
 
 
-for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee, sequencer, audit, bench):
+for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee, sequencer, audit, conformance, bench):
     main.add_command(command)
+
+interruption.loaded()
 
 
 if __name__ == "__main__":

@@ -30,14 +30,17 @@ def schemes() -> None:
         ("hides contents", [_yes(info.hides) for info in infos]),
         ("uncommitted stays closed", [_yes(info.pending_privacy) for info in infos]),
         ("setup", [info.setup for info in infos]),
-        ("colluders to learn the key", [info.setup_privacy for info in infos]),
+        ("colluders to learn the key", [info.setup_privacy if info.hides else "0" for info in infos]),
         ("ciphertext overhead", [_bytes(info.ciphertext_overhead_bytes) for info in infos]),
         ("share, per transaction", [_bytes(info.share_bytes_per_transaction) for info in infos]),
         ("share, per batch", [_bytes(info.share_bytes_per_batch) for info in infos]),
         ("a member's secret", [_bytes(info.secret_bytes) for info in infos]),
         ("CCA security rests on", [info.cca for info in infos]),
         ("two signed batches open", [info.equivocation_opens for info in infos]),
-        ("needs more than 2n/3", [_yes(info.needs_default_threshold) for info in infos]),
+        (
+            "threshold below floor(2n/3)+1",
+            ["refused" if info.needs_default_threshold else "allowed by --reduced-threshold" for info in infos],
+        ),
         ("restrictions", [info.restrictions for info in infos]),
     ):
         listing.add_row(name, *values)

@@ -53,9 +53,8 @@ def commit(password_file: str | None) -> None:
             "still_pending": pending,
         },
     )
-    what = (
-        f"{message.count} transaction{'s' * (message.count != 1)} in order of {order}" if message.count else "nothing"
-    )
+    count = message.count
+    what = f"{count} transaction{'s' * (count != 1)} in order of {order}, unread" if count else "an empty batch"
     still = f"; {pending} still wait for an earlier batch to be executed" if pending else ""
-    note(f"height {message.height} commits to {what}, unread{still}")
+    note(f"height {message.height} commits to {what}{still}")
     next_step("encmempool committee reveal")

@@ -12,6 +12,8 @@ from cli.amounts import ETHER, Asset, asset_named, assets, gwei, parse, parse_gw
 from cli.application import WRONG, Command, Group, next_step, note, progress, settings, warning
 from cli.io import (
     FILE,
+    NEXT_COMMIT,
+    NEXT_SUBMIT,
     PASSWORD_FILE,
     facts,
     hex_bytes,
@@ -26,6 +28,7 @@ from cli.io import (
     read_object,
     refuse_two_readers,
     short,
+    source,
     warn_of,
 )
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from encmempool.execution.router import Swap
     from encmempool.home import Home
     from encmempool.network.local import LocalNetwork
+    from encmempool.types import Receipt, SignedReceipt
 
 DEFAULT_SLIPPAGE_BPS = 50
 DEFAULT_DEADLINE_S = 3600
@@ -109,7 +113,6 @@ def sign(
     _require_one_purpose(sell, to, swap_only=(wanted, min_out, slippage_bps, deadline_s), send_only=(value, data))
     from encmempool.ethereum import gas_ladder, intrinsic_gas, keccak256, sign_transaction
     from encmempool.execution import router
-    from encmempool.execution.ledger import SWAP_GAS
 
     home = open_home()
     network = open_network(home)
@@ -131,7 +134,9 @@ def sign(
     if max_fee < genesis.base_fee:
         raise ValueError(f"a max fee of {gwei(max_fee)} is below this network's base fee of {gwei(genesis.base_fee)}")
     if gas_limit is None:
-        gas_limit = gas_ladder(max(intrinsic_gas(calldata), SWAP_GAS if recipient == genesis.router else 0))
+        gas_limit = gas_ladder(max(intrinsic_gas(calldata), _gas_of_call(genesis.router, recipient, wei, calldata)))
+    else:
+        _warn_of_gas(gas_limit, intrinsic_gas(calldata), _gas_of_call(genesis.router, recipient, wei, calldata))
     if nonce is None:
         nonce = network.sequencer.next_nonce(sender)
     if nonce >= _U64_MAX or gas_limit > _U64_MAX:
@@ -183,6 +188,7 @@ def encrypt(file: str, key: str | None, valid_until: int | None, password_file: 
     home = open_home()
     _warn_of_home(home)
     raw = read_object(file, "a raw signed transaction")
+    _refuse_envelope(raw, file)
     key = key or _signer(home, decode_signed(raw).sender)
     identity = open_account(home, key, password_file)
     envelope = _client(home).encrypt(raw, identity, valid_until=valid_until)
@@ -205,7 +211,7 @@ def encrypt(file: str, key: str | None, valid_until: int | None, password_file: 
         f"encrypted {len(raw)} bytes to key {short(header.key_id)}, signed by {key}: an envelope of "
         f"{len(envelope.encoded):,} bytes, good until height {header.valid_until}"
     )
-    next_step("encmempool submit envelope.hex")
+    next_step(NEXT_SUBMIT)
 
 
 @click.command(cls=Command)
@@ -222,7 +228,9 @@ def submit(file: str, password_file: str | None) -> None:
     refuse_two_readers(file, password_file)
     home = open_home()
     _warn_of_home(home)
-    receipt = _client(home, password_file).submit(read_object(file, "an envelope"))
+    data = read_object(file, "an envelope")
+    _refuse_plain(data, file)
+    receipt = _client(home, password_file).submit(data)
     message = receipt.message
     print_object(
         receipt.encoded,
@@ -239,7 +247,7 @@ def submit(file: str, password_file: str | None) -> None:
         f"transaction {hexed(message.tx_id)} received as number {message.sequence}, "
         f"to be committed by height {message.include_by_height}"
     )
-    next_step("encmempool sequencer commit")
+    next_step(NEXT_COMMIT)
 
 
 @click.command(cls=Command)
@@ -247,7 +255,8 @@ def submit(file: str, password_file: str | None) -> None:
 def status(transaction: str) -> None:
     """Where a transaction stands: received, committed, executed.
 
-    Takes its id, its envelope or its receipt. Exit code 1 if the network never received it.
+    Takes its id, its envelope or its receipt. Exit code 1 if the network never received it, or if the receipt is not
+    signed by the network's sequencer.
 
     \b
     Example:
@@ -255,7 +264,9 @@ def status(transaction: str) -> None:
     """
     home = open_home()
     _warn_of_home(home)
-    _print_status("status", _client(home).status(_tx_id(transaction)))
+    client = _client(home)
+    tx_id, receipt = _transaction(transaction, client)
+    _print_status("status", client.status(tx_id), receipt)
 
 
 @click.command(cls=Command)
@@ -264,7 +275,8 @@ def status(transaction: str) -> None:
 def wait(transaction: str, timeout_s: float) -> None:
     """Wait until the outcome of a transaction is final.
 
-    Exit code 0 whatever the outcome, 1 if the network never received it, 3 when the time is over.
+    Exit code 0 whatever the outcome, 1 if the network never received it or the receipt is not its sequencer's, 3 when
+    the time is over.
 
     \b
     Example:
@@ -272,12 +284,13 @@ def wait(transaction: str, timeout_s: float) -> None:
     """
     home = open_home()
     _warn_of_home(home)
-    client, tx_id = _client(home), _tx_id(transaction)
+    client = _client(home)
+    tx_id, receipt = _transaction(transaction, client)
     found = client.status(tx_id)
     if found.state != "unknown":
         with progress(f"waiting for {short(tx_id)}"):
             found = client.wait(tx_id, timeout_s=timeout_s)
-    _print_status("wait", found)
+    _print_status("wait", found, receipt)
 
 
 def _client(home: Home, password_file: str | None = None) -> Client:
@@ -304,30 +317,72 @@ def _signer(home: Home, address: bytes) -> str:
     )
 
 
-def _tx_id(text: str) -> bytes:
-    """From the id itself, or a file with an envelope or a receipt."""
+def _refuse_plain(data: bytes, file: str) -> None:
+    """A raw transaction where an envelope belongs. Raises Malformed."""
+    from encmempool.errors import Malformed
+    from encmempool.types import EncryptedTransaction
+
+    if data[:1] != b"\x02":
+        return
+    try:
+        EncryptedTransaction.decode(data)
+    except Malformed:
+        raise Malformed(f"{source(file)} is a plain transaction: run `encmempool encrypt` first") from None
+
+
+def _refuse_envelope(data: bytes, file: str) -> None:
+    """An envelope where a raw transaction belongs. Raises Malformed."""
+    from encmempool.errors import Malformed
+    from encmempool.types import EncryptedTransaction
+
+    try:
+        EncryptedTransaction.decode(data)
+    except Malformed:
+        return
+    raise Malformed(f"{source(file)} is already an envelope: run `encmempool submit`")
+
+
+def _transaction(text: str, client: Client) -> tuple[bytes, Receipt | None]:
+    """Its id: given itself, or by a file with an envelope or a receipt. Raises Rejected for a receipt of others."""
     from encmempool.errors import Malformed
     from encmempool.types import EncryptedTransaction, SignedReceipt
 
     if _TX_ID.fullmatch(text):
-        return bytes.fromhex(text.removeprefix("0x"))
+        return bytes.fromhex(text.removeprefix("0x")), None
     if text.startswith("0x"):
         raise ValueError(f"{text!r} is no transaction id: 0x and 64 hex digits are expected")
     data = read_object(text, "an envelope or a receipt")
     if len(data) == SignedReceipt.codec().size:
-        return SignedReceipt.decode(data).message.tx_id
+        receipt = _verified(SignedReceipt.decode(data), client)
+        return receipt.tx_id, receipt
+    _refuse_plain(data, text)
     try:
-        return EncryptedTransaction.decode(data).tx_id
+        return EncryptedTransaction.decode(data).tx_id, None
     except Malformed:
-        raise Malformed(f"{text} holds neither an envelope nor a receipt") from None
+        raise Malformed(f"{source(text)} holds neither an envelope nor a receipt") from None
 
 
-def _print_status(command: str, found: Status) -> None:
+def _verified(receipt: SignedReceipt, client: Client) -> Receipt:
+    from encmempool.errors import Rejected
+    from encmempool.identity import recover_signer
+
+    committee = client.network().committee
+    try:
+        signer = recover_signer(receipt.message, receipt.signature, committee.genesis.root)
+    except Rejected:
+        signer = None
+    if signer != committee.key_set.sequencer:
+        raise Rejected("AUD-3", "the receipt is not signed by this network's sequencer")
+    return receipt.message
+
+
+def _print_status(command: str, found: Status, receipt: Receipt | None) -> None:
     fields: dict[str, Any] = {
         "tx_id": hexed(found.tx_id),
         "state": found.state,
         "final": found.final,
         "sequence": found.sequence,
+        "include_by_height": receipt.include_by_height if receipt else None,
         "height": found.height,
         "position": found.position,
         "success": found.success,
@@ -338,26 +393,28 @@ def _print_status(command: str, found: Status) -> None:
         "amount_out": _text(found.amount_out),
     }
     if not print_json(command, fields):
-        print_rich(facts((name, value) for name, value in _status_lines(found) if value not in (None, "")))
+        print_rich(facts((name, value) for name, value in _status_lines(found, receipt) if value not in (None, "")))
     if found.state == "unknown":
-        note(f"the network has never received transaction {hexed(found.tx_id)}")
-        next_step("encmempool submit envelope.hex")
+        promised = "; yet the receipt is its sequencer's" if receipt else ""
+        note(f"the network has never received transaction {hexed(found.tx_id)}{promised}")
+        next_step(NEXT_SUBMIT)
         click.get_current_context().exit(WRONG)
     if found.state == "received":
-        next_step("encmempool sequencer commit")
+        next_step(NEXT_COMMIT)
     if found.state == "committed":
         next_step("encmempool committee reveal")
     if found.final:
         next_step("encmempool audit export -o history.bin")
 
 
-def _status_lines(found: Status) -> list[tuple[str, Any]]:
+def _status_lines(found: Status, receipt: Receipt | None) -> list[tuple[str, Any]]:
     verdict = {None: "", True: ", succeeded", False: f", failed: {found.reason}"}[found.success]
     place = None if found.height is None else f"height {found.height}, position {found.position}"
     return [
         ("transaction", hexed(found.tx_id)),
         ("state", found.state + verdict),
         ("received as", None if found.sequence is None else f"number {found.sequence}"),
+        ("commit by", None if receipt is None else f"height {receipt.include_by_height}"),
         ("place", place),
         ("gas used", None if found.gas_used is None else f"{found.gas_used:,}"),
         ("fee", None if found.fee is None else ETHER(found.fee)),
@@ -375,7 +432,9 @@ def _require_one_purpose(
     sell: str | None, to: str | None, *, swap_only: tuple[object, ...], send_only: tuple[object, ...]
 ) -> None:
     context = click.get_current_context()
-    if (sell is None) == (to is None):
+    if sell is not None and to is not None:
+        raise click.UsageError("--sell and --to exclude each other: a swap goes to the network's router", context)
+    if sell is None and to is None:
         raise click.UsageError(
             'say what to do: --sell "1.5 ETH" for a swap, or --to ADDRESS --value "0.1 ETH"', context
         )
@@ -403,6 +462,8 @@ def _swap(
     genesis, ledger = network.committee.genesis, network.follower.ledger
     known = assets(genesis)
     amount, sold = parse(sell, known)
+    if not amount:
+        raise ValueError(f"--sell {sell!r}: sell more than nothing")
     bought = asset_named(wanted, known) if wanted else _other_side(sold, known)
     path = tuple(genesis.weth if asset.address is None else asset.address for asset in (sold, bought))
     try:
@@ -458,6 +519,28 @@ def _other_side(sold: Asset, known: dict[str, Asset]) -> Asset:
 def _ether(text: str) -> int:
     amount, _ = parse(text, {"ETH": ETHER})
     return amount
+
+
+def _gas_of_call(router_address: bytes, to: bytes, value: int, calldata: bytes) -> int:
+    """What a swap needs beyond its bytes; 0 for anything else."""
+    from encmempool.errors import Malformed
+    from encmempool.execution import router
+    from encmempool.execution.ledger import EXTRA_HOP_GAS, SWAP_GAS
+
+    if to != router_address:
+        return 0
+    try:
+        swap = router.decode(calldata, value)
+    except Malformed:
+        return 0
+    return SWAP_GAS + EXTRA_HOP_GAS * (len(swap.path) - 2)
+
+
+def _warn_of_gas(limit: int, intrinsic: int, call: int) -> None:
+    if limit < intrinsic:
+        warning(f"a gas limit of {limit:,} is below the {intrinsic:,} its bytes cost: this will fail, out of gas")
+    elif limit < call:
+        warning(f"a gas limit of {limit:,} is below the {call:,} the swap needs: this will fail, out of gas")
 
 
 def _warn_if_short(network: LocalNetwork, key: str, sender: bytes, value: int, fees: int) -> None:

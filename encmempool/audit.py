@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from encmempool import genesis as genesis_file
+from encmempool.envelope import check_receipt
 from encmempool.errors import Malformed, Rejected
-from encmempool.identity import require_signer
 from encmempool.keysets import Committee
 from encmempool.network.local import LocalNetwork
 from encmempool.reveal import Executed, Follower
@@ -256,22 +256,11 @@ class _Auditor:
         return pairs
 
     def _check_receipt(self, transaction: EncryptedTransaction, receipt: SignedReceipt) -> None:
-        require_signer(
-            self._committee.key_set.sequencer,
-            receipt.message,
-            receipt.signature,
-            self._committee.genesis.root,
-            rule="AUD-3",
-            who="the sequencer",
-        )
-        if receipt.message.tx_id != transaction.tx_id:
-            raise Rejected("AUD-3", "the receipt is for another transaction")
+        check_receipt(self._committee.terms, transaction, receipt)
         if receipt.message.sequence in self._sequences:
             raise Rejected("AUD-3", f"two receipts have the sequence {receipt.message.sequence}")
         if transaction.tx_id in self._receipted:
             raise Rejected("AUD-3", f"two receipts for transaction 0x{transaction.tx_id.hex()}")
-        if receipt.message.include_by_height > transaction.header.valid_until:
-            raise Rejected("SEQ-4", "the receipt promises inclusion after the transaction's end")
         self._sequences.add(receipt.message.sequence)
         self._receipted.add(transaction.tx_id)
 

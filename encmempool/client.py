@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from encmempool.envelope import check_receipt
 from encmempool.errors import EnvironmentProblem
 from encmempool.home import Home, Password
 from encmempool.identity import Identity
@@ -97,10 +98,14 @@ class Client:
         )
 
     def submit(self, transaction: EncryptedTransaction | bytes) -> SignedReceipt:
-        """The sequencer's signed receipt. Raises Malformed or Rejected with the rule broken."""
-        data = transaction.encoded if isinstance(transaction, EncryptedTransaction) else transaction
+        """The sequencer's signed receipt, checked. Raises Malformed or Rejected with the rule broken."""
+        if not isinstance(transaction, EncryptedTransaction):
+            transaction = EncryptedTransaction.decode(transaction)
         with self._home.locked():
-            return self.network().submit(data)
+            network = self.network()
+            receipt = network.submit(transaction.encoded)
+        check_receipt(network.committee.terms, transaction, receipt)
+        return receipt
 
     def status(self, tx_id: bytes) -> Status:
         return status_of(self.network(), tx_id)

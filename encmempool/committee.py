@@ -340,9 +340,10 @@ class Member:
         self._random = random
         self._votes: dict[int, SignedVote] = {}
         self._shares: dict[int, ShareRelease] = {}
-        self._abstained: set[int] = set()
+        self._abstentions: dict[int, SignedAbstain] = {}
         for _, value in records.scan(ABSTENTION):
-            self._abstained.add(SignedAbstain.decode(value).message.height)
+            abstention = SignedAbstain.decode(value)
+            self._abstentions[abstention.message.height] = abstention
         for _, value in records.scan(VOTE):
             vote = SignedVote.decode(value)
             self._votes[vote.message.height] = vote
@@ -356,7 +357,7 @@ class Member:
         given = self._votes.get(commitment.height)
         if given is not None and given.message != vote_for(commitment):
             raise Rejected("VOT-10", f"this member already voted for another commitment at height {commitment.height}")
-        if commitment.height in self._abstained:
+        if commitment.height in self._abstentions:
             raise Rejected("VOT-10", f"this member abstained at height {commitment.height}")
         known = self.chain.at(commitment.height)
         if known is not None and known.commitment != commitment:
@@ -380,7 +381,7 @@ class Member:
         if ready is None:
             raise Rejected("SHR-3", f"this member has not checked the commitment of height {height}")
         check_certificate(self._committee, certificate, ready.commitment)
-        if height in self._abstained:
+        if height in self._abstentions:
             raise Rejected("SHR-2", f"this member abstained at height {height}")
         if not ready.batch.entries:
             return ()
@@ -401,8 +402,8 @@ class Member:
         if height in self._shares:
             raise Rejected("SHR-2", f"this member has already released its share at height {height}")
         message = Abstain(committee_id=self._committee.committee_id, height=height)
-        signed = SignedAbstain(message=message, signature=self._sign(message))
-        self._abstained.add(height)
+        signed = self._abstentions.get(height) or SignedAbstain(message=message, signature=self._sign(message))
+        self._abstentions[height] = signed
         key = self._committee.key_set.key_id + u64(height)
         return (
             Persist(kind=GUARD, key=key, value=b"abstention"),

@@ -23,8 +23,8 @@ from eth_hash.auto import keccak
 
 from encmempool.errors import Rejected
 from encmempool.ethereum import on_ladder
-from encmempool.identity import recover
-from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet
+from encmempool.identity import recover, require_signer
+from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet, SignedReceipt
 
 VERSION = 1
 
@@ -174,6 +174,18 @@ class Terms:
         digest = self.signing_hash(header, transaction.ciphertext)
         if recover(digest, transaction.signature) != header.sender:
             raise Rejected("TXN-7", f"the envelope is not signed by its sender 0x{header.sender.hex()}")
+
+
+def check_receipt(terms: Terms, transaction: EncryptedTransaction, signed: SignedReceipt) -> None:
+    """What a client checks before it relies on a receipt. Raises Rejected SEQ-4, SEQ-6, SEQ-7 or SEQ-8."""
+    receipt, key_set = signed.message, terms.key_set
+    require_signer(key_set.sequencer, receipt, signed.signature, terms.genesis_root, rule="SEQ-6", who="the sequencer")
+    if receipt.tx_id != transaction.tx_id:
+        raise Rejected("SEQ-7", "the receipt is for another transaction")
+    if receipt.include_by_height > min(transaction.header.valid_until, key_set.valid_until):
+        raise Rejected("SEQ-4", "the receipt promises a height at which the transaction cannot be committed")
+    if receipt.reveal_by_l1_block != receipt.include_by_l1_block + terms.genesis.deadlines.reveal_l1_blocks:
+        raise Rejected("SEQ-8", "the receipt's deadlines are not the genesis'")
 
 
 def reservation(header: Header) -> int:

@@ -7,7 +7,6 @@ EIP-2681 (nonce limit), EIP-2028 (calldata gas).
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from coincurve import PublicKey
@@ -17,9 +16,6 @@ from rlp.codec import consume_length_prefix, length_prefix
 from rlp.exceptions import DecodingError
 
 from encmempool.errors import Malformed
-
-# eth_account raises the limit to 100,000 when imported; nested input would then overflow the stack of the process.
-sys.setrecursionlimit(1_000)
 
 TRANSFER_GAS = 21_000
 _ZERO_BYTE_GAS = 4

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from encmempool.documents import decode_json
 from encmempool.errors import Malformed
 from encmempool.execution.ledger import Ledger
 from encmempool.execution.pools import Pool
@@ -51,6 +52,8 @@ def check(genesis: Genesis) -> Genesis:
     """The genesis itself, if a ledger can start from it. Raises Malformed naming the field."""
     if len({account.address for account in genesis.accounts}) != len(genesis.accounts):
         raise Malformed("genesis: an account is listed twice")
+    if len({token.address for token in genesis.tokens}) != len(genesis.tokens):
+        raise Malformed("genesis: a token is listed twice")
     for account in genesis.accounts:
         if len(account.tokens) != len(genesis.tokens):
             raise Malformed(f"genesis: account 0x{account.address.hex()} does not list an amount for every token")
@@ -85,11 +88,11 @@ def write(genesis: Genesis, path: Path) -> None:
 def read(path: Path) -> Genesis:
     """Raises Malformed if the file is not a genesis or its root is not the one it states."""
     try:
-        document = json.loads(path.read_text())
+        document = decode_json(path.read_bytes())
         stated = document.pop("root")
         genesis = _genesis(document)
         root = "0x" + genesis.root.hex()
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Malformed(f"{path} is not a genesis file: {error}") from error
     if stated != root:
         raise Malformed(f"{path} states the root {stated}, but its contents have {root}")

@@ -25,6 +25,7 @@ from eth_account import Account
 from eth_keyfile import create_keyfile_json, decode_keyfile_json
 
 from encmempool import genesis as genesis_file
+from encmempool.documents import decode_json
 from encmempool.errors import EnvironmentProblem, Malformed
 from encmempool.identity import Identity
 from encmempool.store import DatabaseStore
@@ -129,7 +130,7 @@ class Home:
     def generated_password(self, *, create: bool = False) -> Password | None:
         path = self.path / "password"
         if create and not path.exists():
-            if self.has_roles or self.account_names():
+            if self.has_roles or any(map(self._opened_by_generated_password, self.account_names())):
                 raise EnvironmentProblem(f"{path} is missing, and keystores here need it: restore it")
             _write_secret(path, secrets.token_hex(32) + "\n")
         return Password(read_password(path), generated=True) if path.exists() else None
@@ -157,8 +158,9 @@ class Home:
         return tuple(addresses)
 
     def account_address(self, name: str) -> bytes:
+        keystore = self._account_file(name)
         try:
-            return bytes.fromhex(self._account_file(name)["address"].removeprefix("0x"))
+            return bytes.fromhex(keystore["address"].removeprefix("0x"))
         except (KeyError, AttributeError, ValueError) as error:
             raise Malformed(f"the keystore of account {name!r} names no address") from error
 
@@ -182,6 +184,12 @@ class Home:
                 f"no key named {name!r} in {self.path} (there are: {have}); make one with `key new {name}`"
             )
         return _read_json(path)
+
+    def _opened_by_generated_password(self, name: str) -> bool:
+        try:
+            return bool(self._account_file(name)["crypto"]["kdfparams"]["c"] == _LIGHT_ITERATIONS)
+        except (KeyError, TypeError, Malformed):
+            return False
 
     def _write_account(self, name: str, identity: Identity, password: Password, *, label: str | None) -> None:
         path = self._account_path(name)
@@ -245,10 +253,10 @@ def _open(keystore: dict[str, Any], password: Password, *, what: str) -> bytes:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text())
+        document = decode_json(path.read_bytes())
     except FileNotFoundError:
         raise EnvironmentProblem(f"{path} is missing: restore it, or create the committee anew") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Malformed(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Malformed(f"{path} is not a keystore")

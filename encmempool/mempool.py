@@ -126,7 +126,7 @@ class Mempool:
         closed: set[bytes] = set()
         gas = 0
         for item in ascending_nonces(ranked):
-            if len(chosen) == genesis.batch_limit:
+            if len(chosen) == self._terms.key_set.batch_limit:
                 break
             needed = ready[item.tx_id].transaction.header.gas_limit
             if item.sender in closed or gas + needed > genesis.gas_limit:

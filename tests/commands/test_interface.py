@@ -36,6 +36,11 @@ def schema(leaf: str) -> Path:
     return SCHEMAS / f"{leaf.replace(' ', '-')}.json"
 
 
+def schema_name(leaf: str) -> str:
+    """What a document of the command calls its schema: the group alone where that has one command."""
+    return f"encmempool.{'conformance' if leaf == 'conformance run' else leaf.replace(' ', '-')}/1"
+
+
 # --- help ------------------------------------------------------------------------------------------------------------
 
 
@@ -56,6 +61,7 @@ def test_tree_is_the_documented_one() -> None:
         "sequencer commit",
         "audit export",
         "audit verify",
+        "conformance run",
         "bench pipeline",
     ]
 
@@ -88,6 +94,31 @@ def test_help_imports_nothing_heavy(tmp_path) -> None:
     assert done.stdout == "[]\n"
 
 
+GROUPS = ["", *(" ".join(path) for path, command in commands() if isinstance(command, click.Group))]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_bare_group_shows_its_help(group, invoked) -> None:
+    outcome = invoked(None, *group.split())
+    helped = invoked(None, *group.split(), "--help")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", helped.out)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_bare_group_with_json_is_an_error_object(group, invoked, is_problem, fits_schema) -> None:
+    outcome = invoked(None, *group.split(), "--json")
+    is_problem(outcome, 2, "Missing command", f"encmempool {group}".strip() + " --help")
+    fits_schema(outcome.json)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_of_groups_documents_exit_codes(group, invoked) -> None:
+    shown = " ".join(invoked(None, *group.split(), "--help").out.split())
+    assert "Exit codes: 0 done, 1 " in shown
+    for words in ("2 usage", "3 environment", "130 interrupted"):
+        assert words in shown
+
+
 def test_version_is_named(invoked) -> None:
     assert re.fullmatch(r"encmempool \d+\.\d+\.\d+\S*\n", invoked(None, "--version").out)
 
@@ -99,16 +130,28 @@ def test_version_is_named(invoked) -> None:
 def test_every_command_has_a_schema(leaf) -> None:
     document = json.loads(schema(leaf).read_text())
     jsonschema.Draft202012Validator.check_schema(document)
-    assert document["properties"]["schema"]["const"] == f"encmempool.{leaf.replace(' ', '-')}/1"
+    assert document["properties"]["schema"]["const"] == schema_name(leaf)
     assert "schema" in document["required"]
 
 
 def test_every_schema_has_a_command() -> None:
-    assert {path.name for path in SCHEMAS.glob("*.json")} == {*(schema(leaf).name for leaf in LEAVES), "error.json"}
+    others = {"error.json", "vectors.json"}
+    assert {path.name for path in SCHEMAS.glob("*.json")} == {*(schema(leaf).name for leaf in LEAVES), *others}
+
+
+@pytest.fixture
+def one_vector(tmp_path) -> Path:
+    """A directory with a vector of no page that the package answers."""
+    file = tmp_path / "vectors" / "toy" / "echo.json"
+    file.parent.mkdir(parents=True)
+    case = {"id": "toy/echo/1", "title": "a toy", "requirements": ["TOY-1"], "input": {}, "output": {}}
+    document = {"schema": "encmempool.vectors/1", "page": "toy", "operation": "echo", "cases": [case]}
+    file.write_text(json.dumps(document))
+    return tmp_path / "vectors"
 
 
 @pytest.mark.usefixtures("brief_training")
-def test_json_of_every_command_fits_its_schema(invoked, fits_schema, tmp_path, monkeypatch) -> None:
+def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector, tmp_path, monkeypatch) -> None:
     """Runs every leaf of the tree once; a new command without a line here fails."""
     monkeypatch.chdir(tmp_path)
     lines = {
@@ -128,6 +171,7 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, tmp_path, m
         "schemes": [],
         "demo": ["--transactions", "2"],
         "bench pipeline": ["--batch", "2"],
+        "conformance run": ["--vectors", str(one_vector)],
     }
     assert sorted(lines) == sorted(LEAVES)
     kept = {"tx sign": ("transaction", "tx"), "encrypt": ("envelope",) * 2, "submit": ("receipt",) * 2}
@@ -135,7 +179,7 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, tmp_path, m
         outcome = invoked(None, *leaf.split(), *arguments, "--json")
         assert outcome.code == 0, outcome
         document = outcome.json
-        assert document["schema"] == f"encmempool.{leaf.replace(' ', '-')}/1"
+        assert document["schema"] == schema_name(leaf)
         fits_schema(document)
         if leaf in kept:
             field, name = kept[leaf]
@@ -212,9 +256,22 @@ def test_quiet_silences_hints_and_keeps_warnings(invoked, tmp_path) -> None:
 
 
 def test_hints_carry_the_home_that_was_given(run, home) -> None:
-    assert f"encmempool --home {home} sequencer commit" in run("status", "0x" + "11" * 32).err.replace(
-        "submit envelope.hex", "sequencer commit"
-    )
+    hint = run("status", "0x" + "11" * 32).err
+    assert f"next: encmempool --home {home} submit envelope.hex > receipt.hex\n" in hint
+
+
+def test_errors_that_name_a_command_carry_the_home_too(invoked, run, home, files, tmp_path) -> None:
+    empty = tmp_path / "an empty one"
+    assert f"run `encmempool --home '{empty}' committee create` first" in invoked(empty, "status", "0x" + "11" * 32).err
+    assert f"`encmempool --home {home} key new nobody`" in run("key", "show", "nobody").err
+    late = run("wait", files["receipt"], "--timeout", "0").err
+    for command in ("sequencer commit", "committee reveal"):
+        assert f"`encmempool --home {home} {command}`" in late
+
+
+def test_errors_in_the_default_home_name_commands_plainly(invoked) -> None:
+    assert "run `encmempool committee create` first" in invoked(None, "status", "0x" + "11" * 32).err
+    assert "(see `encmempool status --help`)" in invoked(None, "status").err
 
 
 # --- terminals, pipes and interruptions ------------------------------------------------------------------------------
@@ -252,7 +309,7 @@ def test_colors_appear_on_a_terminal_only(started, executed, tmp_path) -> None:
 
 def test_no_color_is_respected(started, tmp_path) -> None:
     _, shown = on_terminal(started, ["schemes"], cwd=tmp_path, env={"TERM": "xterm-256color", "NO_COLOR": "1"})
-    assert "\x1b[3" not in shown
+    assert "\x1b[" not in shown
     _, shown = on_terminal(started, ["committee", "show"], cwd=tmp_path, env={"TERM": "xterm", "NO_COLOR": "1"})
     assert "\x1b[" not in shown
     assert "error: " in shown
@@ -280,7 +337,7 @@ def test_interrupted_command_exits_130_quietly(run, monkeypatch) -> None:
 
     monkeypatch.setattr("encmempool.client.Client.status", interrupt)
     outcome = run("status", "0x" + "11" * 32)
-    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
 
 
 def test_interrupted_process_exits_130_quietly(started, home, tmp_path) -> None:
@@ -293,7 +350,18 @@ def test_interrupted_process_exits_130_quietly(started, home, tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     os.close(ours)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
+
+
+def test_interrupted_loading_exits_130_quietly(executed, tmp_path) -> None:
+    """The first library that the program loads is replaced by one that interrupts it there."""
+    (tmp_path / "click.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
+    outcome = executed("--help", cwd=tmp_path)
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
+
+
+def test_interruptions_are_exceptions_again_once_loaded() -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_closed_pipe_ends_quietly(started, tmp_path) -> None:

@@ -33,10 +33,11 @@ def snapshot(home: Path) -> dict[Path, bytes]:
         (["tx", "sign"], ["--key", "encmempool tx sign --help"]),
         (["key", "new", "alice"], ["alice", "exists already"]),
         (["key", "new", "../x"], ["no name for a key"]),
+        (["key", "new", "dev-3"], ["dev-3 is reserved", "public development keys"]),
         (["key", "show", "nobody"], ["no key named 'nobody'", "alice"]),
         (["tx", "sign", "--key", "nobody", "--sell", "1 ETH"], ["no key named 'nobody'"]),
         (["tx", "sign", "--key", "alice"], ["--sell", "--to"]),
-        ([*SELL, "1 ETH", "--to", ADDRESS], ["--sell", "--to"]),
+        ([*SELL, "1 ETH", "--to", ADDRESS], ["--sell and --to exclude each other"]),
         ([*SELL, "1 ETH", "--value", "1 ETH"], ["--value and --data go with --to"]),
         ([*SEND, "--min-out", "1 ETH"], ["go with --sell"]),
         ([*SELL, "1 ETH", "--min-out", "1 TKN", "--slippage-bps", "1"], ["choose one"]),
@@ -44,7 +45,7 @@ def snapshot(home: Path) -> dict[Path, bytes]:
         ([*SELL, "1.5"], ["is no amount"]),
         ([*SELL, "-1 ETH"], ["is no amount"]),
         ([*SELL, "1e3 ETH"], ["is no amount"]),
-        ([*SELL, "0 ETH"], ["cannot be sold", "INSUFFICIENT_INPUT_AMOUNT"]),
+        ([*SELL, "0 ETH"], ["--sell '0 ETH'", "more than nothing"]),
         ([*SELL, "1.0000000000000000001 ETH"], ["19 decimal places", "ETH has 18"]),
         ([*SELL, "1 DOGE"], ["'DOGE' is not traded here", "ETH, WETH, TKN"]),
         ([*SELL, "1 ETH", "--for", "WETH"], ["no pool of ETH and WETH"]),
@@ -66,6 +67,10 @@ def snapshot(home: Path) -> dict[Path, bytes]:
         (["audit", "export", "-o", "-", "--json"], ["standard output"]),
         (["encrypt", "-", "--password-file", "-"], ["only one"]),
         (["bench", "pipeline", "--batch", "0"], ["--batch"]),
+        (["bench", "pipeline", "--members", "1025"], ["--members", "1<=x<=1024"]),
+        (["demo", "--transactions", "4097"], ["--transactions", "1<=x<=4096"]),
+        (["demo", "--transactions", "0"], ["--transactions"]),
+        (["demo", "--members", "1025"], ["--members", "1<=x<=1024"]),
     ],
 )
 def test_usage_mistake_is_explained(arguments, needles, run, home, is_problem) -> None:
@@ -95,8 +100,21 @@ def test_measuring_an_impossible_committee_is_refused(command, run, is_problem) 
     is_problem(run(*command.split(), "--threshold", "9"), 2, "between 1 and the 4 members, not 9")
 
 
-def test_demo_with_a_small_threshold_has_to_ask_for_it(run, is_problem) -> None:
-    is_problem(run("demo", "--threshold", "2"), 2, "--reduced-threshold")
+@pytest.mark.parametrize("command", ["demo", "bench pipeline"])
+def test_measuring_a_small_threshold_has_to_be_asked_for(command, run, is_problem) -> None:
+    is_problem(run(*command.split(), "--threshold", "2"), 2, "--reduced-threshold")
+
+
+def test_bench_of_a_reduced_threshold_warns(run) -> None:
+    outcome = run("bench", "pipeline", "--batch", "2", "--threshold", "2", "--reduced-threshold")
+    assert outcome.code == 0
+    assert "warning: reduced threshold 2 of 4" in outcome.err
+
+
+def test_reserved_name_leaves_nothing_behind(invoked, tmp_path, is_problem) -> None:
+    is_problem(invoked(tmp_path / "new", "key", "new", "dev-0"), 2, "reserved")
+    assert not (tmp_path / "new").exists()
+    assert invoked(tmp_path / "new", "key", "new", "dev-10").code == 0
 
 
 def test_existing_file_is_kept_unless_forced(run, tmp_path, is_problem) -> None:
@@ -106,6 +124,16 @@ def test_existing_file_is_kept_unless_forced(run, tmp_path, is_problem) -> None:
     assert target.read_text() == "precious"
     assert run("audit", "export", "-o", target, "--force").code == 0
     assert run("audit", "verify", target).code == 0
+
+
+def test_export_looks_for_the_network_first(invoked, tmp_path, is_problem) -> None:
+    (tmp_path / "history.bin").write_text("precious")
+    is_problem(invoked(tmp_path / "empty", "audit", "export", "-o", "history.bin"), 3, "no network")
+
+
+def test_export_names_the_file_that_was_asked_for(run, tmp_path, is_problem) -> None:
+    target = tmp_path / "nonexistent" / "x"
+    is_problem(run("audit", "export", "-o", target), 3, f"{target}: No such file")
 
 
 def test_transaction_of_nobody_here_names_its_signer(run, invoked, files, tmp_path, is_problem) -> None:
@@ -130,6 +158,52 @@ def test_transaction_of_nobody_here_names_its_signer(run, invoked, files, tmp_pa
 )
 def test_undecodable_envelope_is_explained(text, needles, run, is_problem) -> None:
     is_problem(run("submit", "-", stdin=text), 1, *needles)
+
+
+@pytest.mark.parametrize(
+    ("command", "field"), [("encrypt", "transaction"), ("submit", "envelope"), ("status", "receipt")]
+)
+def test_json_fed_back_is_explained(command, field, run, tmp_path, is_problem) -> None:
+    file = tmp_path / "object"
+    for name, arguments in {
+        "transaction": ("tx", "sign", "--key", "alice", "--sell", "1 ETH"),
+        "envelope": ("encrypt", file),
+        "receipt": ("submit", file),
+    }.items():
+        document = run(*arguments, "--json")
+        file.write_text(document.json[name])
+        if name == field:
+            break
+    file.write_text(document.out)
+    is_problem(run(command, file), 1, f"{file} is --json output", "without --json", f"`{field}` field")
+    file.write_text("{")
+    is_problem(run(command, file), 1, "is --json output")
+
+
+def test_object_of_the_wrong_kind_names_the_command(run, home, files, is_problem) -> None:
+    program = f"`encmempool --home {home}"
+    is_problem(run("submit", files["tx"]), 1, f"tx.hex is a plain transaction: run {program} encrypt` first")
+    is_problem(run("status", files["tx"]), 1, f"is a plain transaction: run {program} encrypt` first")
+    is_problem(run("encrypt", files["envelope"]), 1, f"envelope.hex is already an envelope: run {program} submit`")
+
+
+@pytest.mark.parametrize("command", ["status", "wait"])
+@pytest.mark.parametrize("at", [0, 40, -1, -40])
+def test_changed_receipt_is_refused(command, at, run, files, is_problem, fits_schema) -> None:
+    """The last byte breaks the signature's form, the others its meaning."""
+    receipt = bytearray.fromhex(files["receipt"].read_text().strip()[2:])
+    receipt[at] ^= 1
+    outcome = run(command, "-", stdin=bytes(receipt))
+    is_problem(outcome, 1)
+    assert outcome.err == "error: the receipt is not signed by this network's sequencer [AUD-3]\n"
+    document = run(command, "-", "--json", stdin=bytes(receipt)).json
+    assert document["rule"] == "AUD-3"
+    fits_schema(document)
+
+
+def test_receipt_of_another_network_is_refused(run, invoked, files, tmp_path, is_problem) -> None:
+    invoked(tmp_path / "other", "committee", "create")
+    is_problem(invoked(tmp_path / "other", "status", files["receipt"]), 1, "[AUD-3]")
 
 
 @pytest.mark.parametrize("command", ["encrypt", "submit"])
@@ -217,21 +291,35 @@ def locked(home):
 
 
 @pytest.mark.usefixtures("locked")
-@pytest.mark.parametrize(
-    "arguments", [["sequencer", "commit"], ["committee", "reveal"], ["submit", "-"], ["key", "new", "bob"]]
-)
+@pytest.mark.parametrize("arguments", [["sequencer", "commit"], ["committee", "reveal"], ["key", "new", "bob"]])
 def test_locked_home_is_explained(arguments, run, is_problem) -> None:
     is_problem(run(*arguments, stdin="0x00"), 3, "another process is using")
 
 
-@pytest.mark.parametrize("role", ["sequencer", "archive", "members/2"])
+def test_locked_home_takes_no_envelope(run, home, files, is_problem) -> None:
+    with open(home / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        is_problem(run("submit", files["envelope"]), 3, "another process is using")
+
+
+@pytest.mark.parametrize("role", ["sequencer", "archive"])
 def test_corrupted_database_is_named(role, run, home, files, is_problem) -> None:
     for path in (home / role).glob("records.sqlite*"):
         path.unlink()
     (home / role).mkdir(exist_ok=True)
     (home / role / "records.sqlite").write_bytes(b"garbage " * 1000)
-    assert run("sequencer", "commit").code == (0 if role.startswith("members") else 3)
+    assert run("sequencer", "commit").code == 3
     is_problem(run("committee", "reveal"), 3, f"{role}/records.sqlite is corrupted", "backup")
+
+
+def test_member_that_cannot_be_loaded_is_warned_of(run, home, files) -> None:
+    for path in (home / "members/2").glob("records.sqlite*"):
+        path.unlink()
+    assert run("sequencer", "commit").code == 0
+    outcome = run("committee", "reveal")
+    assert outcome.code == 0
+    assert "warning: member 2 takes no part: " in outcome.err
+    assert "members/2/records.sqlite" in outcome.err
 
 
 def test_database_of_a_newer_version_is_refused(run, home, files, is_problem) -> None:
@@ -301,6 +389,15 @@ def test_network_with_a_chosen_password_needs_it(invoked, tmp_path, is_problem) 
     assert invoked(home, "committee", "reveal", "--password-file", file).code == 0
 
 
+def test_generated_password_that_keystores_miss_is_not_made_anew(invoked, tmp_path, is_problem) -> None:
+    home = tmp_path / "lost"
+    assert invoked(home, "key", "new", "alice").code == 0
+    (home / "password").unlink()
+    for arguments in (["key", "new", "bob"], ["committee", "create"]):
+        is_problem(invoked(home, *arguments), 3, "password is missing", "--password-file")
+    assert not (home / "password").exists()
+
+
 # --- warnings --------------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +431,25 @@ def test_scheme_that_hides_nothing_says_so(invoked, tmp_path) -> None:
 @pytest.mark.usefixtures("brief_training")
 def test_demo_of_a_scheme_that_hides_nothing_says_so(run) -> None:
     assert "warning: clear hides nothing" in run("demo", "--scheme", "clear", "--transactions", "2").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        ([*SEND, "--gas-limit", "5"], "below the 21,000 its bytes cost"),
+        ([*SEND, "--data", "0xff", "--gas-limit", "21015"], "below the 21,016 its bytes cost"),
+        ([*SELL, "1 ETH", "--gas-limit", "87699"], "below the 87,700 the swap needs"),
+        ([*SELL, "1 ETH", "--gas-limit", "5"], "its bytes cost"),
+        ([*SEND, "--gas-limit", "21000"], None),
+        ([*SELL, "1 ETH", "--gas-limit", "87700"], None),
+    ],
+)
+def test_gas_limit_that_cannot_do_is_warned_of(arguments, needed, run) -> None:
+    outcome = run(*arguments)
+    assert outcome.code == 0
+    warnings = [line for line in outcome.err.splitlines() if line.startswith("warning: a gas limit of ")]
+    assert len(warnings) == (needed is not None)
+    assert not needed or needed in warnings[0]
 
 
 def test_swap_that_cannot_be_paid_is_warned_of(run) -> None:

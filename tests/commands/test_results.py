@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cli.amounts import ETHER, Asset, parse, parse_gwei, shown
+from cli.io import Packed
 from encmempool.ethereum import decode_signed
 from encmempool.execution import router
 from encmempool.execution.router import SwapKind
@@ -104,6 +107,17 @@ def test_status_follows_a_transaction(run, files) -> None:
     assert state() == "executed"
 
 
+@pytest.mark.parametrize("command", ["status", "wait"])
+def test_receipt_shows_the_height_it_promises(command, run, files) -> None:
+    run("sequencer", "commit")
+    run("committee", "reveal")
+    by_receipt, by_envelope = run(command, files["receipt"]), run(command, files["envelope"])
+    assert "commit by    height 16\n" in by_receipt.out
+    assert "commit by" not in by_envelope.out
+    assert run(command, files["receipt"], "--json").json["include_by_height"] == 16
+    assert run(command, files["envelope"], "--json").json["include_by_height"] is None
+
+
 def test_wait_gives_up_after_its_timeout(run, files, is_problem) -> None:
     is_problem(run("wait", files["receipt"], "--timeout", "0"), 3, "still received", "sequencer commit")
 
@@ -132,6 +146,61 @@ def test_reveal_of_several_heights_and_an_empty_one(run, files) -> None:
 
 def test_reveal_names_the_next_command_when_something_waits(run, files) -> None:
     assert "1 waiting; next: encmempool" in run("committee", "reveal").err
+
+
+def test_empty_batch_is_said_to_be_one(run) -> None:
+    assert run("sequencer", "commit").err.startswith("height 1 commits to an empty batch\n")
+
+
+def test_reveal_starts_with_its_first_height(run, files) -> None:
+    run("sequencer", "commit")
+    run("sequencer", "commit")
+    out = run("committee", "reveal").out
+    assert out.startswith("Height 1: 1 executed; 3 votes\n")
+    assert "\n\nHeight 2: an empty batch; 3 votes\n" in out
+
+
+def test_hints_name_the_files_of_the_tour(run, tmp_path) -> None:
+    raw = run("tx", "sign", "--key", "alice", "--sell", "1 ETH").out
+    encrypted = run("encrypt", "-", stdin=raw)
+    assert encrypted.err.endswith(" submit envelope.hex > receipt.hex\n")
+    assert run("submit", "-", stdin=encrypted.out).err.endswith(" sequencer commit > commitment.hex\n")
+    assert run("committee", "reveal").err.endswith(" sequencer commit > commitment.hex\n")
+
+
+def test_export_to_standard_output_hints_nothing(run) -> None:
+    outcome = run("audit", "export", "-o", "-")
+    assert "next:" not in outcome.err
+    assert "to standard output" in outcome.err
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_hex_is_never_broken(columns, run, files, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown_set, shown_keys = run("committee", "show"), run("key", "show")
+    fields, keys = run("committee", "show", "--json").json, run("key", "show", "--json").json["keys"]
+    for value in (fields["network_root"], fields["sequencer"], *(m["address"] for m in fields["member_list"])):
+        assert value in shown_set.out
+    for each in keys:
+        assert each["address"] in shown_keys.out
+    assert run("status", files["receipt"], "--json").json["tx_id"] in run("status", files["receipt"]).out
+    facts = shown_set.out.partition("\n\n")[0].splitlines()
+    assert max(len(line) for line in facts if "0x" not in line) <= int(columns)
+
+
+def test_schemes_say_what_a_small_threshold_does(run) -> None:
+    rows = {line[:29].strip(): line[29:].split() for line in run("schemes").out.splitlines()}
+    assert rows["colluders to learn the key"] == ["0", "t"]
+    assert rows["threshold below floor(2n/3)+1"][:2] == ["allowed", "by"]
+
+
+def test_packed_items_are_never_broken() -> None:
+    items = ["keygen 331", "encrypt 33", "admit 72"]
+    for width in range(1, 50):
+        lines = Packed(items).lines(width)
+        assert " · ".join(lines).split(" · ") == items
+        assert all(len(line) <= width or " · " not in line for line in lines)
+    assert Packed(items).lines(23) == ["keygen 331 · encrypt 33", "admit 72"]
 
 
 def test_committee_shows_a_key_set_anyone_can_decode(run) -> None:
@@ -178,5 +247,40 @@ def test_demo_and_bench_print_tables(run) -> None:
     for words in ("plaintext", "encrypted", "One market is an illustration, not evidence."):
         assert words in " ".join(shown_demo.out.split())
     assert "encmempool --home" in shown_demo.err
+    assert re.search(r"attack, encrypted +after training on \d+ markets it chose: ", shown_demo.out)
+    assert "Users lose more or less than the attacker gains" in " ".join(shown_demo.out.split())
     shown_bench = run("bench", "pipeline", "--batch", "2")
     assert "transactions a second" in shown_bench.out
+    assert "commitment to reveal is from commit to store, without encrypt and admit" in " ".join(
+        shown_bench.out.split()
+    )
+
+
+@pytest.mark.usefixtures("brief_training")
+def test_demo_of_one_swap_without_encryption_names_what_it_shows(run) -> None:
+    shown_demo = run("demo", "--transactions", "1", "--scheme", "clear").out
+    assert shown_demo.startswith("1 swap, a sequencer")
+    assert "plaintext" in shown_demo.splitlines()[2]
+    assert "clear" in shown_demo.splitlines()[2]
+    assert "attack, clear" in shown_demo
+    assert "encrypted" not in shown_demo
+
+
+@pytest.mark.usefixtures("brief_training")
+def test_demo_never_parts_a_stage_from_its_time(run, monkeypatch) -> None:
+    for columns in ("40", "60"):
+        monkeypatch.setenv("COLUMNS", columns)
+        out = run("demo", "--transactions", "2").out
+        for stage in (
+            "keygen",
+            "encrypt",
+            "admit",
+            "commit",
+            "vote",
+            "share",
+            "combine",
+            "decrypt",
+            "execute",
+            "audit",
+        ):
+            assert re.search(rf"\b{stage} [\d.,]+", out), stage

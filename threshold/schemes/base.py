@@ -66,6 +66,16 @@ class PublicKey(Protocol):
     def members(self) -> int: ...
 
 
+def ciphertext_id(key_id: bytes, aad: bytes, ciphertext: bytes) -> bytes:
+    """Names a ciphertext under its key and associated data: 32 bytes."""
+    return tagged_hash(Tag.CIPHERTEXT_ID, key_id, aad, ciphertext)
+
+
+def batch_digest(key_id: bytes, height: int, round: int, ciphertext_ids: Sequence[bytes]) -> bytes:
+    """Names a batch with all it lists, in order: 32 bytes."""
+    return tagged_hash(Tag.BATCH_DIGEST, key_id, u64(height), u64(round), *ciphertext_ids)
+
+
 class VerifiedCiphertext:
     """A ciphertext whose public check has passed. Constructed in `Scheme.verify_ciphertext` and
     nowhere else, so that no share can be made for an unchecked one.
@@ -81,7 +91,7 @@ class VerifiedCiphertext:
         self.ciphertext = ciphertext
         self.aad = aad
         self.parsed = parsed
-        self.ciphertext_id = tagged_hash(Tag.CIPHERTEXT_ID, key_id, aad, ciphertext)
+        self.ciphertext_id = ciphertext_id(key_id, aad, ciphertext)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +107,8 @@ class Batch:
     def __post_init__(self) -> None:
         if any(entry.key_id != self.key_id for entry in self.entries):
             raise ValueError("a batch holds a ciphertext that was checked for another key")
-        ids = (entry.ciphertext_id for entry in self.entries)
-        digest = tagged_hash(Tag.BATCH_DIGEST, self.key_id, u64(self.height), u64(self.round), *ids)
+        ids = [entry.ciphertext_id for entry in self.entries]
+        digest = batch_digest(self.key_id, self.height, self.round, ids)
         object.__setattr__(self, "digest", digest)
 
     def __len__(self) -> int:

@@ -1,0 +1,87 @@
+"""What this package answers of the page genesis.md."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+from coincurve import PublicKey
+
+from encmempool import genesis as genesis_file, identity, keysets
+from encmempool.conformance.vectors import Json
+from encmempool.errors import Malformed
+from encmempool.network.ceremony import ceremony_id
+from encmempool.types import Genesis, SignedKeySet
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def genesis_root(given: Json) -> Json:
+    return {"root": _hex(genesis_file.check(Genesis.decode(_bytes(given["genesis"]))).root)}
+
+
+def read_genesis(given: Json) -> Json:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "genesis.json")
+        path.write_text(given["text"], encoding="utf-8")
+        genesis = genesis_file.read(path)
+    return {"genesis": _hex(genesis.encoded), "root": _hex(genesis.root)}
+
+
+def name_ceremony(given: Json) -> Json:
+    assert given["attempt"] == "1", "this package makes one attempt"
+    scheme = SimpleNamespace(info=SimpleNamespace(number=int(given["scheme"])))
+    members = [_bytes(member) for member in given["members"]]
+    root = _bytes(given["genesis_root"])
+    made = ceremony_id(root, scheme, epoch=int(given["epoch"]), members=members, t=int(given["t"]))
+    return {"ceremony_id": _hex(made)}
+
+
+def address(given: Json) -> Json:
+    try:
+        public_key = PublicKey(b"\x04" + _bytes(given["public_key"]))
+    except ValueError as error:
+        raise Malformed("not a public key") from error
+    return {"address": _hex(identity._address(public_key))}
+
+
+def sign(given: Json) -> Json:
+    try:
+        signer = identity.Identity(_bytes(given["key"]))
+    except ValueError as error:
+        raise Malformed("not a private key") from error
+    return {"signature": _hex(signer.sign(_bytes(given["digest"]))), "address": _hex(signer.address)}
+
+
+def recover(given: Json) -> Json:
+    return {"address": _hex(identity.recover(_bytes(given["digest"]), _bytes(given["signature"])))}
+
+
+def default_threshold(given: Json) -> Json:
+    return {"t": str(keysets.default_threshold(int(given["n"])))}
+
+
+def check_key_set(given: Json) -> Json:
+    genesis = Genesis.decode(_bytes(given["genesis"]))
+    committee = keysets.Committee.load(genesis, SignedKeySet.decode(_bytes(given["signed_key_set"])))
+    return {"committee_id": _hex(committee.committee_id), "key_id": _hex(committee.key_set.key_id)}
+
+
+OPERATIONS: dict[str, Callable[[Json], Json]] = {
+    "genesis_root": genesis_root,
+    "read_genesis": read_genesis,
+    "ceremony_id": name_ceremony,
+    "address": address,
+    "sign": sign,
+    "recover": recover,
+    "default_threshold": default_threshold,
+    "check_key_set": check_key_set,
+}

@@ -1,0 +1,391 @@
+"""The page `voting`, answered by this package: real committees, chains and members around what a vector states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from encmempool.committee import (
+    ABSTENTION,
+    SHARE,
+    VOTE,
+    Ballot,
+    Chain,
+    Member,
+    Ready,
+    check_certificate,
+    vote_for,
+)
+from encmempool.keysets import NO_END, Committee, default_threshold
+from encmempool.ssz import SszObject
+from encmempool.store import MemoryStore, Records
+from encmempool.types import (
+    ZERO_HASH,
+    Deadlines,
+    DecryptionShare,
+    EncryptedTransaction,
+    Genesis,
+    Header,
+    KeySet,
+    OrderCertificate,
+    OrderCommitment,
+    Proposal,
+    ShareRelease,
+    SignedAbstain,
+    SignedCommitment,
+    SignedKeySet,
+    SignedReceipt,
+    SignedShare,
+    SignedVote,
+    Vote,
+    signing_digest,
+)
+from threshold.encoding import u64
+from threshold.entropy import deterministic
+from threshold.keys import KeyShare
+from threshold.sansio import Persist, Send
+from threshold.schemes.base import Batch
+from threshold.schemes.clear import ClearPublicKey
+from threshold.schemes.registry import load_scheme
+
+Json = dict[str, Any]
+
+_NO_SIGNATURE = bytes(65)
+_NOBODY = bytes(20)
+
+
+def from_hex(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def to_hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def committee_of(
+    genesis_root: bytes, *, members: Sequence[bytes], t: int, committee_id: bytes | None = None, **fields: Any
+) -> Committee:
+    """A committee of the control scheme, with roots and fields as a vector names them."""
+    named: dict[str, Any] = {
+        "chain_id": 1,
+        "timestamp_ms": 0,
+        "accounts": (),
+        "tokens": (),
+        "pools": (),
+        "router": _NOBODY,
+        "weth": _NOBODY,
+        "base_fee": 0,
+        "sequencer": _NOBODY,
+        "members": tuple(members),
+        "policy_id": 1,
+        "policy_parameters": b"",
+        "batch_limit": 1,
+        "gas_limit": 0,
+        "size_classes": (256,),
+        "deadlines": Deadlines(include_heights=1, include_l1_blocks=1, reveal_l1_blocks=1),
+        "genesis_root": genesis_root,
+        "predecessor": ZERO_HASH,
+        "key_id": ZERO_HASH,
+        "epoch": 1,
+        "scheme": 0,
+        "setup_kind": 1,
+        "setup_privacy": 0,
+        "n": len(members),
+        "t": t,
+        "reduced_threshold": int(t < default_threshold(len(members))),
+        "encryption_key": b"",
+        "verification_keys": (b"",) * len(members),
+        "parameter_digest": ZERO_HASH,
+        "rounds": 0,
+        "start_height": 1,
+        "start_parent": genesis_root,
+        "start_round": 0,
+        "valid_until": NO_END,
+    } | fields
+    genesis = Genesis(**{name: named[name] for name in Genesis.__dataclass_fields__})
+    key_set = KeySet(**{name: named[name] for name in KeySet.__dataclass_fields__})
+    _name(genesis, genesis_root)
+    if committee_id is not None:
+        _name(key_set, committee_id)
+    return Committee(
+        genesis=genesis,
+        signed=SignedKeySet(message=key_set, signatures=()),
+        scheme=load_scheme("clear"),
+        public_key=ClearPublicKey(key_id=key_set.key_id, threshold=t, members=len(members)),
+    )
+
+
+def _name(value: SszObject, root: bytes) -> None:
+    """A vector may name a network or committee by its root alone."""
+    value.__dict__["root"] = root
+
+
+def unsigned(commitment: OrderCommitment) -> SignedCommitment:
+    return SignedCommitment(message=commitment, signature=_NO_SIGNATURE)
+
+
+def ready(
+    committee: Committee, commitment: OrderCommitment, transactions: tuple[EncryptedTransaction, ...] = ()
+) -> Ready:
+    """A commitment as it stands in a chain that has checked it."""
+    entries = tuple(committee.verify_ciphertext(transaction) for transaction in transactions)
+    return Ready(
+        proposal=Proposal(commitment=unsigned(commitment), transactions=transactions, receipts=()),
+        batch=Batch(key_id=committee.key_set.key_id, height=commitment.height, round=commitment.round, entries=entries),
+    )
+
+
+class _State:
+    """A StateView that knows one height. It is its own StateAt."""
+
+    def __init__(self, height: int, root: bytes, accounts: Sequence[Json] = ()) -> None:
+        self.height = height
+        self.root = root
+        self._accounts = {from_hex(a["address"]): (int(a["nonce"]), int(a["balance"])) for a in accounts}
+
+    @property
+    def latest(self) -> _State:
+        return self
+
+    def at(self, height: int) -> _State | None:
+        return self if height == self.height else None
+
+    def nonce(self, address: bytes) -> int:
+        return self._accounts.get(address, (0, 0))[0]
+
+    def balance(self, address: bytes) -> int:
+        return self._accounts.get(address, (0, 0))[1]
+
+
+def chain_of(committee: Committee, state: _State, checked: Sequence[Ready] = ()) -> Chain:
+    chain = Chain(committee, state)
+    chain._heights.extend(checked)
+    return chain
+
+
+def _vote_for(given: Json) -> Json:
+    vote = vote_for(OrderCommitment.decode(from_hex(given["commitment"])))
+    return _to_sign("vote", vote, from_hex(given["genesis_root"]))
+
+
+def _to_sign(name: str, message: SszObject, genesis_root: bytes) -> Json:
+    digest = signing_digest(message, genesis_root)
+    return {name: to_hex(message.encoded), "root": to_hex(message.root), "digest": to_hex(digest)}
+
+
+def _check_commitment(given: Json) -> Json:
+    network, key_set, state = given["network"], given["key_set"], given["state"]
+    signed = SignedCommitment.decode(from_hex(given["commitment"]))
+    previous = None if given["previous"] is None else OrderCommitment.decode(from_hex(given["previous"]))
+    transactions = tuple(EncryptedTransaction.decode(from_hex(one)) for one in given["transactions"])
+    committee = committee_of(
+        from_hex(network["genesis_root"]),
+        members=(),
+        t=1,
+        committee_id=from_hex(key_set["committee_id"]),
+        timestamp_ms=int(network["timestamp_ms"]),
+        gas_limit=int(network["gas_limit"]),
+        key_id=from_hex(key_set["key_id"]),
+        sequencer=from_hex(key_set["sequencer"]),
+        batch_limit=int(key_set["batch_limit"]),
+        valid_until=int(key_set["valid_until"]),
+        start_height=int(key_set["start_height"]),
+        start_parent=from_hex(key_set["start_parent"]),
+        start_round=int(key_set["start_round"]),
+    )
+    view = _State(-1, b"") if state is None else _State(int(state["height"]), from_hex(state["root"]))
+    before = [] if previous is None else [ready(committee, previous)]
+    length = 0 if previous is None else previous.height - committee.key_set.start_height + 1
+    chain = chain_of(committee, view, before * length)
+    proposal = Proposal(commitment=signed, transactions=transactions, receipts=())
+    chain._check_commitment(proposal, None if given["now_ms"] is None else int(given["now_ms"]))
+    return {"root": to_hex(signed.message.root)}
+
+
+def _check_batch(given: Json) -> Json:
+    network, key_set, committed = given["network"], given["key_set"], given["committed"]
+    commitment = OrderCommitment.decode(from_hex(given["commitment"]))
+    transactions = tuple(EncryptedTransaction.decode(from_hex(one)) for one in given["transactions"])
+    receipts = tuple(SignedReceipt.decode(from_hex(one)) for one in given["receipts"])
+    committee = committee_of(
+        from_hex(network["genesis_root"]),
+        members=(),
+        t=1,
+        base_fee=int(network["base_fee"]),
+        sequencer=from_hex(key_set["sequencer"]),
+        policy_id=int(key_set["policy_id"]),
+        key_id=commitment.key_id,
+        start_height=commitment.executed_height + 1,
+    )
+    unexecuted = tuple(_transaction_of(from_hex(sender), commitment) for sender in given["unexecuted_senders"])
+    heights = [
+        ready(
+            committee,
+            replace(commitment, height=height),
+            unexecuted if height == commitment.height - 1 else (),
+        )
+        for height in range(commitment.executed_height + 1, commitment.height)
+    ]
+    state = _State(commitment.executed_height, commitment.state_root, given["accounts"])
+    chain = chain_of(committee, state, heights)
+    chain._committed.update(from_hex(one) for one in committed["tx_ids"])
+    chain._nonces.update((from_hex(one["sender"]), int(one["nonce"])) for one in committed["nonces"])
+    chain._sequences.update(int(one) for one in committed["sequences"])
+    proposal = Proposal(commitment=unsigned(commitment), transactions=transactions, receipts=receipts)
+    chain._check_transactions(proposal)
+    return {"tx_ids": [to_hex(transaction.tx_id) for transaction in transactions]}
+
+
+def _transaction_of(sender: bytes, commitment: OrderCommitment) -> EncryptedTransaction:
+    """Any transaction of a sender, for a height that waits for its execution."""
+    header = Header(
+        version=1,
+        key_id=commitment.key_id,
+        scheme=0,
+        sender=sender,
+        nonce=0,
+        gas_limit=21_000,
+        max_fee_per_gas=0,
+        max_priority_fee_per_gas=0,
+        target_height=0,
+        valid_until=0,
+    )
+    return EncryptedTransaction(header=header, ciphertext=b"", signature=_NO_SIGNATURE)
+
+
+def any_batch(commitment: OrderCommitment) -> tuple[EncryptedTransaction, ...]:
+    """As many transactions as the commitment counts, where only their number matters."""
+    return tuple(_transaction_of(bytes([at]) * 20, commitment) for at in range(commitment.count))
+
+
+def _collect_votes(given: Json) -> Json:
+    committee = committee_of(
+        from_hex(given["genesis_root"]),
+        members=[from_hex(member) for member in given["members"]],
+        t=int(given["t"]),
+        committee_id=from_hex(given["committee_id"]),
+    )
+    ballot = Ballot(committee)
+    made = [ballot.add(SignedVote.decode(from_hex(vote))) for vote in given["votes"]]
+    first = next((certificate for certificate in made if certificate is not None), None)
+    return {"certificate": None if first is None else to_hex(first.encoded)}
+
+
+def _check_certificate(given: Json) -> Json:
+    committee = committee_of(
+        from_hex(given["genesis_root"]),
+        members=[from_hex(member) for member in given["members"]],
+        t=int(given["t"]),
+    )
+    certificate = OrderCertificate.decode(from_hex(given["certificate"]))
+    check_certificate(committee, certificate, OrderCommitment.decode(from_hex(given["commitment"])))
+    voters = [committee.signing_member(certificate.vote, one, rule="CRT-3") for one in certificate.signatures]
+    return {"members": [str(voter) for voter in voters]}
+
+
+def _share_digest(given: Json) -> Json:
+    commitment = OrderCommitment.decode(from_hex(given["commitment"]))
+    share = DecryptionShare(
+        committee_id=commitment.committee_id,
+        height=commitment.height,
+        round=commitment.round,
+        commitment_root=commitment.root,
+        member=int(given["member"]),
+        data=from_hex(given["data"]),
+    )
+    return _to_sign("share", share, from_hex(given["genesis_root"]))
+
+
+_GUARDED = ("vote", "share", "abstention")
+
+
+class _Signer:
+    """Signs with bytes that no vector's records hold, so that what is new can be told from what is stored."""
+
+    address = _NOBODY
+
+    def sign(self, digest: bytes) -> bytes:
+        return b"\xff" * 65
+
+
+def _guard(given: Json) -> Json:
+    action = given["action"]
+    stored = {name: None if given[name] is None else from_hex(given[name]) for name in _GUARDED}
+    asked = None if "vote" not in action else OrderCommitment.decode(from_hex(action["vote"]))
+    checked = asked if given["checked"] is None else OrderCommitment.decode(from_hex(given["checked"]))
+    committee = committee_of(
+        from_hex(given["genesis_root"]),
+        members=[from_hex(member) for member in given["members"]],
+        t=int(given["t"]),
+        committee_id=ZERO_HASH if checked is None else checked.committee_id,
+        key_id=ZERO_HASH if checked is None else checked.key_id,
+        start_height=1 if checked is None else checked.height,
+    )
+    heights = []
+    if checked is not None:
+        heights = [ready(committee, checked, any_batch(checked))]
+    member = Member(
+        index=int(given["member"]),
+        chain=chain_of(committee, _State(0, ZERO_HASH), heights),
+        identity=_Signer(),
+        key_share=KeyShare(int(given["member"]), bytes(32)),
+        records=_records(stored),
+        random=deterministic(b"guard"),
+    )
+    if asked is not None:
+        effects = member.vote(Proposal(commitment=unsigned(asked), transactions=(), receipts=()), now_ms=0)
+    elif "abstain" in action:
+        effects = member.abstain(int(action["abstain"]))
+    else:
+        effects = member.release(OrderCertificate.decode(from_hex(action["release"])))
+    return {"sends": _sent(effects, stored)}
+
+
+_GUARDED = ("vote", "share", "abstention")
+
+
+def _records(stored: dict[str, bytes | None]) -> Records:
+    store = MemoryStore()
+    vote, share, abstention = (stored[name] for name in _GUARDED)
+    if vote is not None:
+        store.put([Persist(kind=VOTE, key=u64(SignedVote.decode(vote).message.height), value=vote)])
+    if share is not None:
+        signed = SignedShare.decode(share)
+        message = signed.message
+        vote_made = Vote(
+            committee_id=message.committee_id,
+            height=message.height,
+            round=message.round,
+            commitment_root=message.commitment_root,
+        )
+        release = ShareRelease(share=signed, certificate=OrderCertificate(vote=vote_made, signatures=()))
+        store.put([Persist(kind=SHARE, key=u64(message.height), value=release.encoded)])
+    if abstention is not None:
+        height = SignedAbstain.decode(abstention).message.height
+        store.put([Persist(kind=ABSTENTION, key=u64(height), value=abstention)])
+    return store
+
+
+def _sent(effects: Sequence[Persist | Send], stored: dict[str, bytes | None]) -> str:
+    messages = [effect.message for effect in effects if isinstance(effect, Send)]
+    if not messages:
+        return "nothing"
+    kinds = {record.kind for record in effects if isinstance(record, Persist)}
+    if SHARE in kinds:
+        return "stored" if ShareRelease.decode(messages[0]).share.encoded == stored["share"] else "new"
+    if ABSTENTION in kinds:
+        # Signing is deterministic, so a member signs the same abstention again instead of reading its bytes.
+        return "stored" if stored["abstention"] is not None else "new"
+    return "stored" if messages[0] == stored["vote"] else "new"
+
+
+OPERATIONS: dict[str, Callable[[Json], Json]] = {
+    "vote_for": _vote_for,
+    "check_commitment": _check_commitment,
+    "check_batch": _check_batch,
+    "collect_votes": _collect_votes,
+    "check_certificate": _check_certificate,
+    "share_digest": _share_digest,
+    "guard": _guard,
+}

@@ -1,0 +1,43 @@
+"""Every vector of the specifications against the production code, on every curve backend."""
+
+from __future__ import annotations
+
+import pytest
+
+from encmempool.conformance import serve
+from encmempool.conformance.runner import ThisPackage, run
+from encmempool.conformance.vectors import Case, load
+from threshold.curve import BACKENDS, DEFAULT_BACKEND
+
+SLOW_ON_REFERENCE = {
+    "keygen/conclude",
+    "tdh2/combine",
+    "tdh2/verify_batch_key",
+    "tdh2/verify_share",
+}
+"""Operations, as page/operation, whose vectors take about 5 s or more together on the slow backend."""
+
+CASES = load()
+
+
+def reaches_the_curve(case: Case) -> bool:
+    """Pages whose answers depend on a backend say so by offering `operations(backend)`."""
+    return serve.depends_on_backend(case.page)
+
+
+def runs() -> list[object]:
+    made: list[object] = [pytest.param(case, DEFAULT_BACKEND, id=case.id) for case in CASES]
+    for backend in BACKENDS:
+        if backend == DEFAULT_BACKEND:
+            continue
+        for case in filter(reaches_the_curve, CASES):
+            slow = f"{case.page}/{case.operation}" in SLOW_ON_REFERENCE
+            marks = [pytest.mark.slow] if slow else []
+            made.append(pytest.param(case, backend, id=f"{backend}-{case.id}", marks=marks))
+    return made
+
+
+@pytest.mark.parametrize(("case", "backend"), runs())
+def test_vector_is_met(case, backend) -> None:
+    (result,) = run([case], ThisPackage(backend))
+    assert (result.verdict, result.difference) == ("passed", None), case.title
