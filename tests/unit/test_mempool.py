@@ -22,8 +22,11 @@ HEIGHT = 5
 class Pool:
     """A mempool with its fake state, and the sequence numbers a sequencer would give."""
 
-    def __init__(self, committee, state, seal, **genesis_changes) -> None:
-        self.terms = replace(committee.terms, genesis=replace(committee.genesis, **genesis_changes))
+    def __init__(self, committee, state, seal, *, batch_limit=None, **genesis_changes) -> None:
+        """The batch limit is the key set's: a later committee may have a lower one than the genesis."""
+        key_set = replace(committee.key_set, batch_limit=batch_limit or committee.key_set.batch_limit)
+        genesis = replace(committee.genesis, **genesis_changes)
+        self.terms = replace(committee.terms, genesis=genesis, key_set=key_set)
         self.state = state
         self.mempool = Mempool(self.terms, committee, state)
         self.sequence = 0
