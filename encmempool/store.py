@@ -8,6 +8,8 @@ written. A write that returned has reached the disk (WAL, synchronous=FULL).
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,7 +170,7 @@ def _engine(url: str, timeout_s: float) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy then emits BEGIN itself, below
-        connection.execute("PRAGMA journal_mode=WAL")
+        _enable_wal(connection, timeout_s)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -178,6 +180,19 @@ def _engine(url: str, timeout_s: float) -> Engine:
         connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
 
     return engine
+
+
+def _enable_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """SQLite's own timeout does not cover this change while another process makes the same one."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
 
 
 def _row(record: Persist) -> dict[str, str | bytes]:
