@@ -140,7 +140,7 @@ def export(network: LocalNetwork) -> bytes:
                 add(Kind.VOTE, height, SignedVote(message=certificate.vote, signature=signature).encoded)
         for share in network.follower.shares(height):
             add(Kind.SHARE, height, share.encoded)
-        executed = _executed(network.follower, height)
+        executed = network.follower.executed_at(height)
         if executed is not None and executed.reveal is not None:
             add(Kind.REVEAL, height, executed.reveal.encoded)
         for signed in abstentions.pop(height, []):
@@ -409,8 +409,3 @@ def _records(data: bytes) -> Iterator[_Record]:
         yield _Record(Kind(kind), claimed, body, f"record {number} ({Kind(kind).text} {at})")
     if kind != Kind.END:
         raise AuditFailed("the history ends without its end record", height=height, record=f"record {number + 1}")
-
-
-def _executed(follower: Follower, height: int) -> Executed | None:
-    at = height - follower.committee.key_set.start_height
-    return follower.executed[at] if at < len(follower.executed) else None

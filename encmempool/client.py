@@ -148,19 +148,13 @@ def status_of(network: LocalNetwork, tx_id: bytes) -> Status:
         batch = network.sequencer.batch(height)
         if batch is not None and tx_id in batch.tx_ids:
             position = batch.tx_ids.index(tx_id)
-            executed = _executed(network, height)
+            executed = network.follower.executed_at(height)
             if executed is None:
                 return Status(tx_id=tx_id, state="committed", sequence=sequence, height=height, position=position)
             return _final(tx_id, sequence, executed, position)
     transaction = network.sequencer.transaction(tx_id)
     expired = transaction is not None and transaction.header.valid_until <= network.sequencer.height
     return Status(tx_id=tx_id, state=Outcome.EXPIRED.text if expired else "received", sequence=sequence)
-
-
-def _executed(network: LocalNetwork, height: int) -> Executed | None:
-    at = height - network.committee.key_set.start_height
-    executed = network.follower.executed
-    return executed[at] if at < len(executed) else None
 
 
 def _final(tx_id: bytes, sequence: int, executed: Executed, position: int) -> Status:

@@ -172,6 +172,11 @@ class Follower:
     def executed(self) -> tuple[Executed, ...]:
         return tuple(self._executed)
 
+    def executed_at(self, height: int) -> Executed | None:
+        """What became of a height, or None if it is not executed yet."""
+        at = height - self.committee.key_set.start_height
+        return self._executed[at] if 0 <= at < len(self._executed) else None
+
     def shares(self, height: int) -> tuple[SignedShare, ...]:
         """Those received for a height, by member."""
         return tuple(share for _, share in sorted(self._shares.get(height, {}).items()))

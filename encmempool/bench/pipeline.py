@@ -18,14 +18,10 @@ from typing import Any
 from encmempool.bench.machine import machine, versions
 from encmempool.bench.stages import Stages
 from encmempool.committee import Member
-from encmempool.ethereum import gas_ladder, sign_transaction
-from encmempool.execution import router
-from encmempool.execution.ledger import SWAP_GAS
-from encmempool.genesis import BASE_FEE, DEVELOPMENT_CHAIN_ID, ROUTER
 from encmempool.home import Home, Password
 from encmempool.identity import Identity
 from encmempool.keysets import Committee, default_threshold
-from encmempool.measure.market import Market
+from encmempool.measure.market import Market, sign_order
 from encmempool.network.local import Plan, create_network, fresh_home
 from encmempool.ordering import Policy
 from encmempool.reveal import Follower
@@ -83,7 +79,7 @@ def run(
             )
         node = _Node(home, committee, password, stages)
         progress(f"encrypting and admitting {batch} transactions")
-        payloads = [_payload(person, order) for person, order in zip(people, market.orders, strict=True)]
+        payloads = [sign_order(order, person, nonce=0) for person, order in zip(people, market.orders, strict=True)]
         _encrypt(committee, people[0], payloads[0])  # tables of the key are built once
         with stages("encrypt"):
             envelopes = [_encrypt(committee, person, raw) for person, raw in zip(people, payloads, strict=True)]
@@ -177,21 +173,6 @@ class _Node:
         for receipt in executed[0].receipts:
             outcomes[receipt.code] = outcomes.get(receipt.code, 0) + 1
         return outcomes
-
-
-def _payload(person: Identity, order: Any) -> bytes:
-    swap = order.swap(recipient=person.address, deadline=1 << 40)
-    return sign_transaction(
-        person.secret_bytes(),
-        chain_id=DEVELOPMENT_CHAIN_ID,
-        nonce=0,
-        to=ROUTER,
-        value=swap.value,
-        data=router.encode(swap),
-        gas_limit=gas_ladder(SWAP_GAS),
-        max_fee_per_gas=BASE_FEE,
-        max_priority_fee_per_gas=0,
-    )
 
 
 def _encrypt(

@@ -22,10 +22,10 @@ from typing import Any
 from encmempool import audit
 from encmempool.bench.machine import machine, versions
 from encmempool.bench.stages import Stages
-from encmempool.ethereum import decode_signed, gas_ladder, sign_transaction
+from encmempool.ethereum import decode_signed
 from encmempool.execution import router
-from encmempool.execution.ledger import SWAP_GAS, Entry, ExecutionReceipt
-from encmempool.genesis import BASE_FEE, DEVELOPMENT_CHAIN_ID, ROUTER, SIZE_CLASSES, ledger_of
+from encmempool.execution.ledger import Entry, ExecutionReceipt
+from encmempool.genesis import SIZE_CLASSES, ledger_of
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.measure.attacker import (
@@ -38,7 +38,7 @@ from encmempool.measure.attacker import (
     greedy_sandwich,
     measure,
 )
-from encmempool.measure.market import ATTACKER, Market, Order, Reserves, from_receipts, play
+from encmempool.measure.market import ATTACKER, Market, Order, Reserves, from_receipts, play, sign_order
 from encmempool.network.local import LocalNetwork, Plan, create_network, development_genesis, fresh_home
 from encmempool.ordering import Policy
 from encmempool.sequencer import TRANSACTION
@@ -52,7 +52,6 @@ STAGES = ("keygen", "encrypt", "admit", "commit", "vote", "share", "combine", "d
 TRAINING_SWAPS = 64_000
 MAX_TRAINING_MARKETS = 4_000
 _FIRST_TRAINING_SEED = 1_000_000
-_DEADLINE_S = 1 << 40
 _VALID_HEIGHTS = 10_000
 _MAX_TRANSACTIONS = 4_096
 
@@ -222,21 +221,7 @@ class _World:
         nonces: Counter[int] = Counter()
         payloads = []
         for order in block:
-            identity = self._people[order.sender]
-            swap = order.swap(recipient=identity.address, deadline=_DEADLINE_S)
-            payloads.append(
-                sign_transaction(
-                    identity.secret_bytes(),
-                    chain_id=DEVELOPMENT_CHAIN_ID,
-                    nonce=nonces[order.sender],
-                    to=ROUTER,
-                    value=swap.value,
-                    data=router.encode(swap),
-                    gas_limit=gas_ladder(SWAP_GAS),
-                    max_fee_per_gas=BASE_FEE,
-                    max_priority_fee_per_gas=0,
-                )
-            )
+            payloads.append(sign_order(order, self._people[order.sender], nonce=nonces[order.sender]))
             nonces[order.sender] += 1
         return payloads
 

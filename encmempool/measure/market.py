@@ -12,10 +12,13 @@ from itertools import pairwise
 from math import exp, log
 from random import Random
 
+from encmempool.ethereum import gas_ladder, sign_transaction
+from encmempool.execution import router
 from encmempool.execution.ledger import REVERTED_SWAP_GAS, SWAP_GAS, ExecutionReceipt
 from encmempool.execution.pools import Pool, Reverted, amount_out, settle
 from encmempool.execution.router import Swap, SwapKind
-from encmempool.genesis import BASE_FEE, DEVELOPMENT_TOKEN, WETH
+from encmempool.genesis import BASE_FEE, DEVELOPMENT_CHAIN_ID, DEVELOPMENT_TOKEN, ROUTER, WETH
+from encmempool.identity import Identity
 
 TOKEN = DEVELOPMENT_TOKEN.address
 ETHER = 10**18
@@ -23,6 +26,7 @@ DEPTH_WEI = 10_000 * ETHER
 """Ether side of the pool, as in the research's prototype (section 6.2)."""
 GAS_PRICE_WEI = BASE_FEE
 ATTACKER = -1
+_NO_DEADLINE_S = 1 << 40
 
 # 188 router swaps of 27 real mainnet blocks (research, section 4). The blocks were chosen for their MEV, so sizes and
 # tolerances are those of attacked traffic, not of a random sample.
@@ -59,6 +63,22 @@ class Order:
             recipient=recipient,
             deadline=deadline,
         )
+
+
+def sign_order(order: Order, identity: Identity, *, nonce: int) -> bytes:
+    """The raw signed transaction that places an order, at the base fee and without a deadline that matters."""
+    swap = order.swap(recipient=identity.address, deadline=_NO_DEADLINE_S)
+    return sign_transaction(
+        identity.secret_bytes(),
+        chain_id=DEVELOPMENT_CHAIN_ID,
+        nonce=nonce,
+        to=ROUTER,
+        value=swap.value,
+        data=router.encode(swap),
+        gas_limit=gas_ladder(SWAP_GAS),
+        max_fee_per_gas=BASE_FEE,
+        max_priority_fee_per_gas=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
