@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from encmempool import envelope, ordering
+from encmempool.conformance.state import OneState, accounts_of
 from encmempool.conformance.vectors import Json
 from encmempool.envelope import Terms
 from encmempool.errors import Malformed
@@ -90,28 +90,6 @@ def batch_root(given: Json) -> Json:
 # --- admission and selection -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
-    """One state, with any root: both a StateView and its only StateAt."""
-
-    height: int
-    root: bytes
-    accounts: dict[bytes, tuple[int, int]]
-
-    @property
-    def latest(self) -> _State:
-        return self
-
-    def at(self, height: int) -> _State | None:
-        return self if height == self.height else None
-
-    def nonce(self, address: bytes) -> int:
-        return self.accounts.get(address, (0, 0))[0]
-
-    def balance(self, address: bytes) -> int:
-        return self.accounts.get(address, (0, 0))[1]
-
-
 class _AnyCiphertext:
     """The public check of the scheme `clear`."""
 
@@ -124,11 +102,11 @@ def _terms(given: Json) -> Terms:
     return Terms(genesis=genesis, key_set=key_set, overhead_bytes=0, addresses_height=False)
 
 
-def _state(given: Json) -> _State:
-    return _State(
+def _state(given: Json) -> OneState:
+    return OneState(
         height=int(given.get("executed_height", int(given["height"]) - 1)),
         root=_bytes(given.get("state_root", "0x")),
-        accounts={_bytes(a["address"]): (int(a["nonce"]), int(a["balance"])) for a in given["accounts"]},
+        accounts=accounts_of(given["accounts"]),
     )
 
 

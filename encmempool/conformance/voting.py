@@ -17,6 +17,7 @@ from encmempool.committee import (
     check_certificate,
     vote_for,
 )
+from encmempool.conformance.state import OneState, accounts_of
 from encmempool.keysets import NO_END, Committee, default_threshold
 from encmempool.ssz import SszObject
 from encmempool.store import MemoryStore, Records
@@ -136,29 +137,7 @@ def ready(
     )
 
 
-class _State:
-    """A StateView that knows one height. It is its own StateAt."""
-
-    def __init__(self, height: int, root: bytes, accounts: Sequence[Json] = ()) -> None:
-        self.height = height
-        self.root = root
-        self._accounts = {from_hex(a["address"]): (int(a["nonce"]), int(a["balance"])) for a in accounts}
-
-    @property
-    def latest(self) -> _State:
-        return self
-
-    def at(self, height: int) -> _State | None:
-        return self if height == self.height else None
-
-    def nonce(self, address: bytes) -> int:
-        return self._accounts.get(address, (0, 0))[0]
-
-    def balance(self, address: bytes) -> int:
-        return self._accounts.get(address, (0, 0))[1]
-
-
-def chain_of(committee: Committee, state: _State, checked: Sequence[Ready] = ()) -> Chain:
+def chain_of(committee: Committee, state: OneState, checked: Sequence[Ready] = ()) -> Chain:
     chain = Chain(committee, state)
     chain._heights.extend(checked)
     return chain
@@ -194,7 +173,11 @@ def _check_commitment(given: Json) -> Json:
         start_parent=from_hex(key_set["start_parent"]),
         start_round=int(key_set["start_round"]),
     )
-    view = _State(-1, b"") if state is None else _State(int(state["height"]), from_hex(state["root"]))
+    view = (
+        OneState(height=-1, root=b"")
+        if state is None
+        else OneState(height=int(state["height"]), root=from_hex(state["root"]))
+    )
     before = [] if previous is None else [ready(committee, previous)]
     length = 0 if previous is None else previous.height - committee.key_set.start_height + 1
     chain = chain_of(committee, view, before * length)
@@ -227,7 +210,11 @@ def _check_batch(given: Json) -> Json:
         )
         for height in range(commitment.executed_height + 1, commitment.height)
     ]
-    state = _State(commitment.executed_height, commitment.state_root, given["accounts"])
+    state = OneState(
+        height=commitment.executed_height,
+        root=commitment.state_root,
+        accounts=accounts_of(given["accounts"]),
+    )
     chain = chain_of(committee, state, heights)
     chain._committed.update(from_hex(one) for one in committed["tx_ids"])
     chain._nonces.update((from_hex(one["sender"]), int(one["nonce"])) for one in committed["nonces"])
@@ -327,7 +314,7 @@ def _guard(given: Json) -> Json:
         heights = [ready(committee, checked, any_batch(checked))]
     member = Member(
         index=int(given["member"]),
-        chain=chain_of(committee, _State(0, ZERO_HASH), heights),
+        chain=chain_of(committee, OneState(height=0, root=ZERO_HASH), heights),
         identity=_Signer(),
         key_share=KeyShare(int(given["member"]), bytes(32)),
         records=_records(stored),
