@@ -14,10 +14,10 @@ demo: $(STAMP) ## encrypt, order blind, reveal, execute; next to a plaintext con
 	@$(BIN)/encmempool demo
 
 test: $(STAMP)-dev ## the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP)-dev ## the tests and the slow suites
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
 
 check: $(STAMP)-dev ## format, lint, types, import layers
 	@$(BIN)/ruff format --check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from cli.application import Group, next_step, progress, settings, warning
 from cli.committee import MAX_MEMBERS
 from cli.io import heading, print_json, print_rich, table
-from threshold.schemes.registry import SCHEMES
+from threshold.schemes.registry import ENCRYPTED_SCHEMES, SCHEMES
 
 _CLOCK = (
     "vote finds the checks of admission done, as gossip leaves them; commitment to reveal is from commit to store, "
@@ -72,3 +74,72 @@ def pipeline(scheme: str, members: int, threshold: int | None, batch: int, seed:
     rate = f"[bold]{result['transactions_per_second']:,.0f}[/] transactions a second, commitment to reveal"
     print_rich(title, "", listing, "", rate, f"[dim]{_CLOCK}[/]")
     next_step("encmempool bench pipeline --batch 1024")
+
+
+@bench.command()
+@click.option(
+    "--scheme", "names", type=click.Choice(SCHEMES), multiple=True, help="Which schemes.  [default: all that hide]"
+)
+@click.option(
+    "--batch", "sizes", type=click.IntRange(1, 4096), multiple=True, default=(128,), show_default=True, help="Sizes."
+)
+@click.option("--members", type=click.IntRange(1, 64), default=4, show_default=True, help="Committee size.")
+@click.option("--ceremony", is_flag=True, help="Time the key ceremony of all members in one process as well.")
+def micro(names: tuple[str, ...], sizes: tuple[int, ...], members: int, ceremony: bool) -> None:
+    """Time every step of the schemes on full batches.
+
+    \b
+    Examples:
+      encmempool bench micro --scheme simple-bte --batch 128 --batch 512
+      encmempool bench micro --ceremony --json
+    """
+    from encmempool.bench import schemes as job
+    from encmempool.bench.machine import machine, versions
+
+    runs: list[dict[str, Any]] = []
+    with progress("measuring") as say:
+        for name in names or ENCRYPTED_SCHEMES:
+            for size in sizes:
+                timings = job.measure(name, batch=size, members=members, backend=settings().backend, progress=say)
+                if ceremony:
+                    say(f"{name}: key ceremony of {members} members")
+                    timings["ceremony"] = job.measure_ceremony(
+                        name, batch=size, members=members, backend=settings().backend
+                    )
+                steps = {step: job.document(timing) for step, timing in timings.items()}
+                after = sum(timings[step].median_ms for step in job.AFTER_SHARES)
+                runs.append(
+                    {
+                        "scheme": name,
+                        "batch": size,
+                        "steps_ms": steps,
+                        "after_shares_ms": round(after, 4),
+                        "open_ms": round(after + timings["precompute"].median_ms, 4),
+                    }
+                )
+    fields: dict[str, Any] = {
+        "members": members,
+        "backend": settings().backend,
+        "runs": runs,
+        "peak_memory_mib": round(job.peak_memory_mib(), 1),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    if print_json("bench-micro", fields):
+        return
+    columns = [f"{run['scheme']} {run['batch']}" for run in runs]
+    listing = table("ms, medians", *columns, right=columns)
+    for step in (*job.STEPS, *(["ceremony"] if ceremony else [])):
+        unit = " (one)" if step in job.PER_CIPHERTEXT else ""
+        listing.add_row(step + unit, *(f"{run['steps_ms'][step]['median_ms']:,.3g}" for run in runs))
+    listing.add_section()
+    listing.add_row("after the shares", *(f"{run['after_shares_ms']:,.3g}" for run in runs))
+    listing.add_row("opening in all", *(f"{run['open_ms']:,.3g}" for run in runs))
+    print_rich(
+        heading(f"{members} members, {settings().backend}, {fields['machine']['processor']}"),
+        "",
+        listing,
+        "",
+        f"[dim]peak memory {fields['peak_memory_mib']:,.0f} MiB; opening is precompute, combine and decrypt[/]",
+    )
+    next_step("encmempool schemes --measure")

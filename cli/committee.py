@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.amounts import ETHER, Asset, assets
-from cli.application import Group, next_step, note, progress, settings, warning
+from cli.application import WRONG, Group, next_step, note, progress, settings, warning
 from cli.io import (
     NEXT_COMMIT,
     NEXT_SUBMIT,
@@ -17,6 +17,7 @@ from cli.io import (
     generated_password,
     heading,
     hexed,
+    network_password,
     open_home,
     open_network,
     print_json,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MEMBERS = 4
 MAX_MEMBERS = 1024
+OVERLAP_HELP = "Heights for which the key in use goes on.  [default: as many as a receipt may take, 16]"
+BATCH_LIMIT_HELP = "The largest batch.  [default: 4096, or 128 where the key grows with it]"
+ROUNDS_HELP = "Batches the key can open, for schemes that limit them.  [default: 64]"
 POLICIES = ("arrival", "priority_fee", "shuffle")
 SHOWN_ROWS = 20
 
@@ -66,20 +70,32 @@ def committee() -> None:
 @click.option(
     "--order", type=click.Choice(POLICIES), default="arrival", show_default=True, help="How batches are ordered."
 )
+@click.option("--batch-limit", type=click.IntRange(1, 4096), help=BATCH_LIMIT_HELP)
+@click.option("--rounds", type=click.IntRange(1, 100_000), help=ROUNDS_HELP)
+@click.option("--trusted-dealer", is_flag=True, help="One process makes the key and could open all: for experiments.")
 @click.option("--reduced-threshold", is_flag=True, help="Allow a threshold below the default, for experiments.")
 @PASSWORD_FILE
 def create(
-    members: int, threshold: int | None, scheme: str, order: str, reduced_threshold: bool, password_file: str | None
+    members: int,
+    threshold: int | None,
+    scheme: str,
+    order: str,
+    batch_limit: int | None,
+    rounds: int | None,
+    trusted_dealer: bool,
+    reduced_threshold: bool,
+    password_file: str | None,
 ) -> None:
     """Generate a committee's key and start a development network.
 
-    Runs the distributed key generation, makes ten development accounts with PUBLICLY KNOWN keys, and gives ether and
+    Runs the scheme's key ceremony, makes ten development accounts with PUBLICLY KNOWN keys, and gives ether and
     tokens to them and to every account in the home.
 
     \b
     Examples:
       encmempool committee create
       encmempool committee create --members 7 --order shuffle
+      encmempool committee create --scheme fptx --batch-limit 32 --rounds 100
     """
     from encmempool.keysets import default_threshold
     from encmempool.network.ceremony import check_committee
@@ -103,6 +119,9 @@ def create(
                 members=members,
                 threshold=needed,
                 policy=Policy.named(order),
+                batch_limit=batch_limit,
+                rounds=rounds,
+                trusted_dealer=trusted_dealer,
                 funded=(*development, *map(home.account_address, own)),
                 reduced_threshold=reduced_threshold,
             ),
@@ -129,11 +148,16 @@ def show() -> None:
       encmempool committee show
     """
     from encmempool.identity import recover_signer
-    from encmempool.keysets import NO_END, Committee
+    from encmempool.keysets import NO_END, signatures_needed
+    from encmempool.network.local import LocalNetwork
 
     home = open_home()
-    loaded = Committee.load(home.genesis(), home.key_set(), backend=settings().backend)
+    network = LocalNetwork(home, backend=settings().backend)
+    committees = network.committees
+    loaded = committees[-1]
     key_set = loaded.key_set
+    signing = committees[-2].key_set if len(committees) > 1 else key_set
+    of_whom = "of the committee before" if len(committees) > 1 else f"of {key_set.n} members"
     warn_of(key_set, hides=loaded.scheme.info.hides)
     signers = {recover_signer(key_set, signature, loaded.genesis.root) for signature in loaded.signed.signatures}
     valid_until = None if key_set.valid_until == NO_END else key_set.valid_until
@@ -154,6 +178,8 @@ def show() -> None:
         "start_height": key_set.start_height,
         "valid_until": valid_until,
         "batch_limit": key_set.batch_limit,
+        "rounds": key_set.rounds or None,
+        "rounds_left": network.sequencer.rounds_left if loaded is network.committee else key_set.rounds or None,
         "sequencer": hexed(key_set.sequencer),
         "encryption_key": hexed(key_set.encryption_key),
         "member_list": members,
@@ -173,7 +199,8 @@ def show() -> None:
                 ("epoch", f"{key_set.epoch}, from height {key_set.start_height} {until}"),
                 ("sequencer", hexed(key_set.sequencer)),
                 ("batch limit", f"{key_set.batch_limit:,} transactions"),
-                ("signatures", f"{len(signers)} of {key_set.n} members, {key_set.t} are needed"),
+                *([("rounds", f"{fields['rounds_left']:,} of {key_set.rounds:,} left")] if key_set.rounds else []),
+                ("signatures", f"{len(signers)} {of_whom}, {signatures_needed(signing)} are needed"),
             ]
         ),
         "",
@@ -193,11 +220,14 @@ def reveal(password_file: str | None) -> None:
     Example:
       encmempool committee reveal
     """
+    from encmempool.network.rotation import retire
+
     home = open_home()
     with home.locked():
         network = open_network(home, password_file=password_file)
         with progress("members check, vote and release shares"):
             executed = network.reveal()
+            retire(network)
         pending = network.sequencer.pending
     for index, reason in network.absent.items():
         warning(f"member {index} takes no part: {reason}")
@@ -218,13 +248,153 @@ def reveal(password_file: str | None) -> None:
     next_step(f"encmempool status {hexed(ids[0].tx_id)}" if ids else "encmempool audit export -o history.bin")
 
 
+@committee.command()
+@click.option("--remove", type=click.IntRange(1), multiple=True, metavar="MEMBER", help="Index of one who leaves.")
+@click.option("--add", type=click.IntRange(0, MAX_MEMBERS), default=0, help="How many members join.")
+@click.option("--threshold", type=int, help="Members needed to open a batch.  [default: floor(2n/3) + 1]")
+@click.option("--new-key", is_flag=True, help="Make another key instead of sharing the same one anew.")
+@click.option("--scheme", type=click.Choice(SCHEMES), help="Scheme of the new key.  [default: the present one]")
+@click.option("--overlap", type=click.IntRange(0, 10_000), help=OVERLAP_HELP)
+@click.option("--batch-limit", type=click.IntRange(1, 4096), help=BATCH_LIMIT_HELP)
+@click.option("--rounds", type=click.IntRange(1, 100_000), help=ROUNDS_HELP)
+@click.option("--reduced-threshold", is_flag=True, help="Allow a threshold below the default, for experiments.")
+@PASSWORD_FILE
+def rotate(
+    remove: tuple[int, ...],
+    add: int,
+    threshold: int | None,
+    new_key: bool,
+    scheme: str | None,
+    overlap: int | None,
+    batch_limit: int | None,
+    rounds: int | None,
+    reduced_threshold: bool,
+    password_file: str | None,
+) -> None:
+    """Hand over to the next committee.
+
+    Reveals what is committed, then shares the same key anew, among the same members or others: the key keeps its
+    name, waiting transactions stay valid, and old shares are erased. With --new-key (the only way for simple-bte, and
+    for fptx when its rounds are used up) another key takes over after an overlap in which both are known.
+
+    \b
+    Examples:
+      encmempool committee rotate
+      encmempool committee rotate --remove 2 --add 1
+      encmempool committee rotate --new-key --scheme simple-bte --overlap 4
+    """
+    from encmempool.network.rotation import Change, rotate as hand_over
+    from threshold import entropy
+    from threshold.schemes.registry import load_scheme
+
+    home = open_home()
+    with home.locked():
+        network = open_network(home, password_file=password_file)
+        before = network.committees[-1]
+        unfinished = network.sequencer.announced(before.committee_id) is not None
+        change = Change(
+            remove=frozenset(remove),
+            add=add,
+            threshold=threshold,
+            reduced_threshold=reduced_threshold,
+            new_key=new_key or scheme is not None,
+            scheme=load_scheme(scheme, settings().backend) if scheme else None,
+            overlap=overlap,
+            batch_limit=batch_limit,
+            rounds=rounds,
+        )
+        with progress("the committee hands over"):
+            made = hand_over(network, change, random=entropy.system)
+        erased = len(network.erasures(of=before.committee_id))
+    if unfinished:
+        warning("this finished a rotation that had been interrupted; for another change, rotate again")
+    key_set = made.key_set
+    same_key = key_set.key_id == before.key_set.key_id
+    promised = made.genesis.deadlines.include_heights
+    if overlap is not None and overlap < promised:
+        warning(f"receipts may promise up to {promised} heights: those given so far can be broken by this overlap")
+    warn_of(key_set, hides=made.scheme.info.hides)
+    fields = {
+        **_key_set_fields(made),
+        "epoch": key_set.epoch,
+        "start_height": key_set.start_height,
+        "start_round": key_set.start_round,
+        "same_key": same_key,
+        "erased_shares": erased,
+        "key_set": hexed(made.signed.encoded),
+    }
+    if print_json("committee-rotate", fields):
+        return
+    print_rich(facts([*_key_set_lines(made), ("epoch", f"{key_set.epoch}, from height {key_set.start_height}")]))
+    if same_key:
+        note(
+            f"the same key, shared anew; {erased} members erased their old shares. Whoever kept {before.key_set.t} of "
+            "them, in a backup say, can still open everything"
+        )
+    else:
+        note(f"another key: the one before it is used up to height {key_set.start_height - 1}")
+    next_step("encmempool committee verify")
+
+
+@committee.command()
+@PASSWORD_FILE
+def verify(password_file: str | None) -> None:
+    """Check the key sets, their public parameters, and every key share that is here.
+
+    \b
+    Example:
+      encmempool committee verify
+    """
+    from encmempool.errors import EnvironmentProblem
+    from encmempool.home import WrongPassword
+    from encmempool.network.local import check_share, load_committees
+
+    home = open_home()
+    committees = load_committees(home, backend=settings().backend)
+    password = network_password(home, password_file)
+    epochs: list[dict[str, Any]] = []
+    wrong = False
+    with progress("checking parameters and shares"):
+        for loaded, following in zip(committees, [*committees[1:], None], strict=True):
+            loaded.scheme.verify_parameters(loaded.public_key)
+            shares = {}
+            for index in range(1, loaded.key_set.n + 1):
+                try:
+                    shares[str(index)] = check_share(home, loaded, index, password())
+                except WrongPassword:
+                    raise
+                except EnvironmentProblem as problem:
+                    shares[str(index)] = "erased" if following else f"absent: {problem}"
+            wrong = wrong or "wrong" in shares.values()
+            epochs.append(
+                {
+                    "epoch": loaded.key_set.epoch,
+                    "start_height": loaded.key_set.start_height,
+                    "scheme": loaded.scheme.info.name,
+                    "key_id": hexed(loaded.key_set.key_id),
+                    "parameters_bytes": len(loaded.parameters),
+                    "shares": shares,
+                }
+            )
+    if not print_json("committee-verify", {"ok": not wrong, "epochs": epochs}):
+        listing = table("epoch", "from height", "scheme", "parameters", "shares", right=("epoch", "from height"))
+        for epoch in epochs:
+            states = [f"{index} {state}" for index, state in epoch["shares"].items()]
+            size = f"{epoch['parameters_bytes']:,} B verified" if epoch["parameters_bytes"] else "none"
+            listing.add_row(str(epoch["epoch"]), str(epoch["start_height"]), epoch["scheme"], size, ", ".join(states))
+        print_rich(listing)
+    if wrong:
+        click.get_current_context().exit(WRONG)
+
+
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def _setup_text(kind: int) -> str:
+def _setup_text(loaded: Committee) -> str:
     from encmempool.keysets import DISTRIBUTED, TRUSTED_DEALER
 
-    return {DISTRIBUTED: "distributed key generation", TRUSTED_DEALER: "TRUSTED DEALER"}.get(kind, f"unknown ({kind})")
+    kind = loaded.key_set.setup_kind
+    return {DISTRIBUTED: loaded.scheme.info.setup, TRUSTED_DEALER: "TRUSTED DEALER"}.get(kind, f"unknown ({kind})")
 
 
 def _key_set_fields(loaded: Committee) -> dict[str, Any]:
@@ -239,7 +409,7 @@ def _key_set_fields(loaded: Committee) -> dict[str, Any]:
         "members": key_set.n,
         "threshold": key_set.t,
         "reduced_threshold": bool(key_set.reduced_threshold),
-        "setup": _setup_text(key_set.setup_kind),
+        "setup": _setup_text(loaded),
         "setup_privacy": key_set.setup_privacy,
         "order": Policy(key_set.policy_id).name.lower(),
     }

@@ -12,6 +12,10 @@ from cli.io import Packed, facts, heading, print_rich, table
 from threshold.schemes.registry import SCHEMES, load_scheme
 
 _UNITS = "bps: hundredths of a percent of traded volume. One market is an illustration, not evidence."
+_LEFT_OUT = {
+    False: "[green]stays closed[/]: a ciphertext the sequencer withholds is not opened with the others",
+    True: "[red]opens as well[/]: everyone can read a ciphertext that was withheld",
+}
 _DIFFERENCE = (
     "Users lose more or less than the attacker gains: it pays fees and gas, and its trades move the pool's price for "
     "all of them."
@@ -103,6 +107,7 @@ def print_result(result: dict[str, Any]) -> None:
                     "best other choice",
                     f"{_words(other) + ': ' if other else ''}{_plain_bps(encrypted['extracted_bps_not_abstaining'])}",
                 ),
+                ("left out of the batch", _LEFT_OUT[result["left_out_opens"]]),
                 ("stages, ms", Packed(stages)),
                 (
                     "bytes",

@@ -27,7 +27,7 @@ STDIN = "-"
 NEXT_SUBMIT = "encmempool submit envelope.hex > receipt.hex"
 NEXT_COMMIT = "encmempool sequencer commit > commitment.hex"
 _ANY_WIDTH = 10_000
-_OBJECT_FIELDS = ("transaction", "envelope", "receipt", "commitment", "key_set")
+_OBJECT_FIELDS = ("transaction", "envelope", "receipt", "commitment", "key_set", "ciphertext", "message")
 FILE = click.argument("file", metavar="FILE|-")
 PASSWORD_FILE = click.option(
     "--password-file",
@@ -62,10 +62,10 @@ def read_object(file: str, what: str) -> bytes:
     text = data.strip()
     if not text:
         raise Malformed(f"{name} is empty: {what} was expected, as 0x-hex or binary")
-    if text.startswith(b"{"):
-        raise Malformed(f"{name} is --json output: run the command without --json, or take its {_field_of(text)}")
     if not all(32 <= byte < 127 or byte in b"\r\n\t" for byte in text):
         return data
+    if text.startswith(b"{"):
+        raise Malformed(f"{name} is --json output: run the command without --json, or take its {_field_of(text)}")
     digits = text.removeprefix(b"0x").removeprefix(b"0X")
     for at, byte in enumerate(digits):
         if byte not in b"0123456789abcdefABCDEF":

@@ -16,6 +16,7 @@ from cli.demo import demo
 from cli.keys import key
 from cli.schemes import schemes
 from cli.sequencer import sequencer
+from cli.shutter import shutter
 from cli.transactions import encrypt, status, submit, tx, wait
 
 
@@ -45,6 +46,7 @@ def main() -> None:
 
 for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee, sequencer, audit, conformance, bench):
     main.add_command(command)
+main.add_command(shutter)
 
 interruption.loaded()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.application import Group, next_step, note
+from cli.application import Group, next_step, note, warning
 from cli.io import PASSWORD_FILE, hexed, open_home, open_network, print_object
 
 
@@ -35,7 +35,7 @@ def commit(password_file: str | None) -> None:
     with home.locked():
         network = open_network(home, password_file=password_file)
         proposal = network.commit()
-        pending = network.sequencer.pending
+        pending, left = network.sequencer.pending, network.sequencer.rounds_left
     signed = proposal.commitment
     message = signed.message
     order = Policy(message.policy_id).name.lower()
@@ -57,4 +57,7 @@ def commit(password_file: str | None) -> None:
     what = f"{count} transaction{'s' * (count != 1)} in order of {order}, unread" if count else "an empty batch"
     still = f"; {pending} still wait for an earlier batch to be executed" if pending else ""
     note(f"height {message.height} commits to {what}{still}")
+    if left is not None:
+        rounds = f"{left} round{'s' * (left != 1)} of this key left"
+        (note if left else warning)(rounds if left else f"{rounds}: run `encmempool committee rotate --new-key`")
     next_step("encmempool committee reveal")

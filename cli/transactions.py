@@ -304,7 +304,7 @@ def _warn_of_home(home: Home) -> None:
     from threshold.schemes.registry import load_scheme, scheme_name
 
     home.genesis()
-    key_set = home.key_set().message
+    key_set = home.key_sets()[-1].message
     warn_of(key_set, hides=load_scheme(scheme_name(key_set.scheme), settings().backend).info.hides)
 
 

@@ -3,9 +3,14 @@
 The file is a magic line and then records: kind (1 byte), height (8), length (4), SSZ object, SHA-256 of all that
 (32). Their order is fixed, so one history has one file:
 
-    genesis, key set,
-    for each height: forced*, (transaction, receipt)*, commitment, vote*, share*, reveal, abstention*,
-    for what was never committed: (transaction, receipt)*, then abstentions and the end record.
+    genesis,
+    for each height: (key set that starts there, parameters*, erasure*)*, forced*, (transaction, receipt)*,
+                     commitment, vote*, share*, reveal, abstention*,
+    for what was never committed: key sets that start later, (transaction, receipt)*, then abstentions and the end
+                     record.
+
+Parameters are shown with the first key set that has them; a key set has its start's height. Abstentions are those of
+the committee that governs the height.
 
 `verify` trusts nothing in it. The genesis names the network; from there every signature, root, order, share, batch
 key, outcome and state root is recomputed. The checksums only say early and exactly which record was damaged.
@@ -20,15 +25,16 @@ AUD-4  only the newest heights may lack a reveal
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 
 from encmempool import genesis as genesis_file
-from encmempool.envelope import check_receipt
+from encmempool.envelope import Epochs, check_receipt
 from encmempool.errors import Malformed, Rejected
-from encmempool.keysets import Committee
+from encmempool.keysets import NO_END, Committee
 from encmempool.network.local import LocalNetwork
 from encmempool.reveal import Executed, Follower
 from encmempool.types import (
@@ -40,6 +46,7 @@ from encmempool.types import (
     ShareRelease,
     SignedAbstain,
     SignedCommitment,
+    SignedErasure,
     SignedKeySet,
     SignedReceipt,
     SignedShare,
@@ -47,8 +54,10 @@ from encmempool.types import (
 )
 from threshold.curve import DEFAULT_BACKEND
 from threshold.encoding import Reader, u8, u32, u64
+from threshold.keys import parameter_digest
 
 MAGIC = b"encmempool history 1\n"
+NO_PARAMETERS = parameter_digest(b"")
 _HEAD_BYTES = 13
 _CHECKSUM_BYTES = 32
 
@@ -65,6 +74,8 @@ class Kind(IntEnum):
     REVEAL = 9
     ABSTENTION = 10
     END = 11
+    PARAMETERS = 12
+    ERASURE = 13
 
     @property
     def text(self) -> str:
@@ -119,14 +130,30 @@ def export(network: LocalNetwork) -> bytes:
         out.append(_record(kind, height, body))
         count += 1
 
-    key_set = network.committee.key_set
-    add(Kind.GENESIS, 0, network.committee.genesis.encoded)
-    add(Kind.KEY_SET, key_set.start_height, network.committee.signed.encoded)
+    first = network.committees[0]
+    add(Kind.GENESIS, 0, first.genesis.encoded)
+    starting = list(network.committees)
+    known_parameters = NO_PARAMETERS
+
+    def add_key_sets(last: int) -> None:
+        nonlocal known_parameters
+        while starting and starting[0].key_set.start_height <= last:
+            committee = starting.pop(0)
+            height = committee.key_set.start_height
+            add(Kind.KEY_SET, height, committee.signed.encoded)
+            if committee.key_set.parameter_digest not in (known_parameters, NO_PARAMETERS):
+                add(Kind.PARAMETERS, height, network.home.parameters(committee.key_set))
+            known_parameters = committee.key_set.parameter_digest
+            for erasure in network.erasures(of=committee.key_set.predecessor):
+                add(Kind.ERASURE, height, erasure.encoded)
+
     abstentions: dict[int, list[SignedAbstain]] = {}
     for signed in network.abstentions():
-        abstentions.setdefault(signed.message.height, []).append(signed)
-    height = key_set.start_height - 1
-    for height in range(key_set.start_height, network.sequencer.height + 1):
+        if signed.message.committee_id == network.committee_at(signed.message.height).committee_id:
+            abstentions.setdefault(signed.message.height, []).append(signed)
+    height = first.key_set.start_height - 1
+    for height in range(first.key_set.start_height, network.sequencer.height + 1):
+        add_key_sets(height)
         batch = network.sequencer.batch(height)
         if batch is None:
             raise AssertionError(f"no commitment for height {height}")
@@ -145,6 +172,7 @@ def export(network: LocalNetwork) -> bytes:
             add(Kind.REVEAL, height, executed.reveal.encoded)
         for signed in abstentions.pop(height, []):
             add(Kind.ABSTENTION, height, signed.encoded)
+    add_key_sets(NO_END)
     for transaction, receipt in network.sequencer.uncommitted():
         add(Kind.TRANSACTION, height + 1, transaction.encoded)
         add(Kind.RECEIPT, height + 1, receipt.encoded)
@@ -180,21 +208,24 @@ class _Auditor:
         self._outcomes: dict[str, int] = {}
         self._wrong: list[tuple[int, int]] = []
         self._unrevealed = False
+        self._by_key: dict[bytes, Committee] = {}
         self._pairs: list[tuple[EncryptedTransaction, SignedReceipt]] = []
 
     def run(self) -> AuditReport:
         genesis_record = self._take(Kind.GENESIS, 0)
         with _at(genesis_record):
             genesis = genesis_file.check(Genesis.decode(genesis_record.body))
-        key_record = self._take(Kind.KEY_SET, 1)
-        with _at(key_record):
-            self._committee = Committee.load(genesis, SignedKeySet.decode(key_record.body), backend=self._backend)
+        self._parameters = b""
+        self._committee = self._key_set(1, partial(Committee.load, genesis, backend=self._backend))
+        self._epochs = Epochs(self._committee.terms)
         self._follower = Follower(self._committee)
-        height = self._committee.key_set.start_height
+        first = height = self._committee.key_set.start_height
         transactions = 0
+        self._successors(height)
         while self._peek_commitment(height):
             transactions += self._height(height)
             height += 1
+            self._successors(height)
         pending = self._pending_height(height)
         end = self._take(Kind.END, height)
         with _at(end):
@@ -208,7 +239,7 @@ class _Auditor:
             members=self._committee.key_set.n,
             threshold=self._committee.key_set.t,
             reduced=bool(self._committee.key_set.reduced_threshold),
-            heights=height - self._committee.key_set.start_height,
+            heights=height - first,
             executed_height=self._follower.latest.height,
             transactions=transactions,
             pending=pending,
@@ -219,6 +250,47 @@ class _Auditor:
             wrong_shares=tuple(self._wrong),
             conflicts=tuple(self._conflicts),
         )
+
+    def _key_set(self, height: int, load: Callable[[SignedKeySet, bytes], Committee]) -> Committee:
+        """A key set with its parameters, which are shown where they are others than before, checked in full."""
+        record = self._take(Kind.KEY_SET, height)
+        with _at(record):
+            signed = SignedKeySet.decode(record.body)
+        if signed.message.parameter_digest == NO_PARAMETERS:
+            self._parameters = b""
+        elif self._is_next(Kind.PARAMETERS, height):
+            shown = self._take(Kind.PARAMETERS, height)
+            with _at(shown):
+                if shown.body == self._parameters:
+                    raise Rejected("AUD-1", "the parameters are shown again")
+            self._parameters = shown.body
+        with _at(record):
+            committee = load(signed, self._parameters)
+            committee.scheme.verify_parameters(committee.public_key)
+        self._by_key[committee.key_set.key_id] = committee
+        return committee
+
+    def _successors(self, height: int) -> None:
+        """The key set that starts at a height, or later after the last commitment, and the statements that its
+        predecessor's shares are erased."""
+        while self._next.kind is Kind.KEY_SET and self._next.height >= height:
+            before = self._committee
+            record, height = self._next, self._next.height
+            self._committee = self._key_set(height, partial(before.load_successor, backend=self._backend))
+            with _at(record):
+                if self._committee.key_set.start_height != height:
+                    raise Rejected("AUD-1", "a key set is shown where it starts")
+                self._follower.adopt(self._committee)
+            self._epochs.adopt(self._committee.terms)
+            last = 0
+            while self._is_next(Kind.ERASURE, height):
+                record = self._take(Kind.ERASURE, height)
+                with _at(record):
+                    erasure = SignedErasure.decode(record.body)
+                    member = before.signing_member(erasure.message, erasure.signature, rule="AUD-2")
+                    if erasure.message.committee_id != before.committee_id or member <= last:
+                        raise Rejected("AUD-2", "erasures are of the committee before, by ascending member")
+                    last = member
 
     def _take(self, kind: Kind, height: int) -> _Record:
         record = self._next
@@ -256,7 +328,7 @@ class _Auditor:
         return pairs
 
     def _check_receipt(self, transaction: EncryptedTransaction, receipt: SignedReceipt) -> None:
-        check_receipt(self._committee.terms, transaction, receipt)
+        check_receipt(self._epochs.of_key(transaction.header.key_id, height=0), transaction, receipt)
         if receipt.message.sequence in self._sequences:
             raise Rejected("AUD-3", f"two receipts have the sequence {receipt.message.sequence}")
         if transaction.tx_id in self._receipted:
@@ -264,10 +336,17 @@ class _Auditor:
         self._sequences.add(receipt.message.sequence)
         self._receipted.add(transaction.tx_id)
 
+    def _check_pending(self, transaction: EncryptedTransaction) -> None:
+        committee = self._by_key.get(transaction.header.key_id, self._committee)
+        committee.terms.check(transaction, height=transaction.header.valid_until)
+        committee.verify_ciphertext(transaction)
+
     def _height(self, height: int) -> int:
         pairs, self._pairs = self._pairs, []
         commitment_record = self._take(Kind.COMMITMENT, height)
         with _at(commitment_record):
+            if self._committee.key_set.start_height > height:
+                raise Rejected("AUD-1", "a key set is shown before the heights of the one it follows")
             proposal = Proposal(
                 commitment=SignedCommitment.decode(commitment_record.body),
                 transactions=tuple(transaction for transaction, _ in pairs),
@@ -325,8 +404,9 @@ class _Auditor:
             with _at(record):
                 if certificate is None or self._unrevealed:
                     raise Rejected("AUD-4", "a reveal without a certificate, or above an unrevealed height")
-                if len(self._follower.shares(height)) < self._committee.key_set.t:
-                    raise Rejected("AUD-1", f"a revealed height has at least {self._committee.key_set.t} shares")
+                needed = self._committee.key_set.t
+                if len(self._follower.shares(height)) < needed:
+                    raise Rejected("AUD-1", f"a revealed height has at least {needed} shares")
                 return self._follower.replay(ready, Reveal.decode(record.body))
         if certificate is not None and not ready.batch.entries and not self._unrevealed:
             return self._follower.replay(ready, None)
@@ -334,14 +414,14 @@ class _Auditor:
         return None
 
     def _abstentions(self, height: int) -> None:
-        last = 0
+        last, committee = 0, self._follower.chain.committee_at(height)
         while self._is_next(Kind.ABSTENTION, height):
             record = self._take(Kind.ABSTENTION, height)
             with _at(record):
                 signed = SignedAbstain.decode(record.body)
-                if signed.message.height != height or signed.message.committee_id != self._committee.committee_id:
+                if signed.message.height != height or signed.message.committee_id != committee.committee_id:
                     raise Rejected("AUD-2", "the abstention is for another height or committee")
-                member = self._committee.signing_member(signed.message, signed.signature, rule="AUD-2")
+                member = committee.signing_member(signed.message, signed.signature, rule="AUD-2")
                 if member <= last:
                     raise Rejected("AUD-1", "the abstentions are not by ascending member")
                 last = member
@@ -357,9 +437,8 @@ class _Auditor:
             if sequences != sorted(sequences):
                 raise Rejected("AUD-1", "the transactions that wait are not in the order of their receipts")
             for transaction, _ in pairs:
-                # It was admitted once; it may have expired since.
-                self._committee.terms.check(transaction, height=transaction.header.valid_until)
-                self._committee.verify_ciphertext(transaction)
+                # It was admitted once; it may have expired since, or its key ended.
+                self._check_pending(transaction)
         last = height - 1
         while self._next.kind is Kind.ABSTENTION:
             record = self._next

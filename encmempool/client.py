@@ -20,7 +20,7 @@ from encmempool.identity import Identity
 from encmempool.network.local import LocalNetwork
 from encmempool.reveal import Executed, Outcome
 from encmempool.transactions import encrypt_transaction
-from encmempool.types import EncryptedTransaction, SignedReceipt
+from encmempool.types import EncryptedTransaction, Header, SignedReceipt
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
 
@@ -79,14 +79,17 @@ class Client:
     def encrypt(self, payload: bytes, identity: Identity, *, valid_until: int | None = None) -> EncryptedTransaction:
         """Encrypt a raw signed Ethereum transaction of the identity's account and sign the envelope.
 
-        valid_until    last height for inclusion; by default 100 heights from now
+        valid_until    last height for inclusion, and the only one where the scheme addresses a height; by default 100
+                       heights from now, or the next. The key is the one in use at that height, so that one past the
+                       end of the present key, once its successor is known, encrypts to the successor
 
         Raises Malformed or ValueError for a payload the network would refuse.
         """
         network = self.network()
-        committee = network.committee
+        committee = network.committee if valid_until is None else network.committee_at(valid_until)
         if valid_until is None:
-            valid_until = min(network.sequencer.height + VALID_HEIGHTS, committee.key_set.valid_until)
+            wait = 1 if committee.terms.addresses_height else VALID_HEIGHTS
+            valid_until = min(network.sequencer.height + wait, network.sequencer.key_end(committee.key_set.key_id))
         return encrypt_transaction(
             payload,
             terms=committee.terms,
@@ -104,7 +107,7 @@ class Client:
         with self._home.locked():
             network = self.network()
             receipt = network.submit(transaction.encoded)
-        check_receipt(network.committee.terms, transaction, receipt)
+        check_receipt(network.sequencer.terms_of(transaction.header.key_id), transaction, receipt)
         return receipt
 
     def status(self, tx_id: bytes) -> Status:
@@ -144,7 +147,7 @@ def status_of(network: LocalNetwork, tx_id: bytes) -> Status:
     if receipt is None:
         return Status(tx_id=tx_id, state="unknown")
     sequence = receipt.message.sequence
-    for height in range(network.sequencer.height, network.committee.key_set.start_height - 1, -1):
+    for height in range(network.sequencer.height, network.follower.chain.first_height - 1, -1):
         batch = network.sequencer.batch(height)
         if batch is not None and tx_id in batch.tx_ids:
             position = batch.tx_ids.index(tx_id)
@@ -153,8 +156,24 @@ def status_of(network: LocalNetwork, tx_id: bytes) -> Status:
                 return Status(tx_id=tx_id, state="committed", sequence=sequence, height=height, position=position)
             return _final(tx_id, sequence, executed, position)
     transaction = network.sequencer.transaction(tx_id)
-    expired = transaction is not None and transaction.header.valid_until <= network.sequencer.height
-    return Status(tx_id=tx_id, state=Outcome.EXPIRED.text if expired else "received", sequence=sequence)
+    if transaction is None:
+        raise AssertionError("a receipt without its transaction")
+    outcome = _never_committed(network, transaction.header)
+    return Status(tx_id=tx_id, state=outcome.text if outcome else "received", sequence=sequence)
+
+
+def _never_committed(network: LocalNetwork, header: Header) -> Outcome | None:
+    """What became of a transaction that no commitment took, or None while one still can."""
+    head, key_end = network.sequencer.height, network.sequencer.key_end(header.key_id)
+    if header.valid_until > min(head, key_end):
+        return Outcome.KEY_ENDED if key_end <= head else None
+    if header.target_height:
+        executed = network.follower.executed_at(header.target_height)
+        if executed is None:
+            return None
+        # The key that opens a height opens all that was encrypted to it, and it is out once a batch was revealed.
+        return Outcome.NOT_COMMITTED_OPENED if executed.reveal else Outcome.EXPIRED
+    return Outcome.EXPIRED
 
 
 def _final(tx_id: bytes, sequence: int, executed: Executed, position: int) -> Status:

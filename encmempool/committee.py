@@ -11,12 +11,13 @@ VOT-2   it names this committee and key, extends the chain by one height, and no
 VOT-3   count and batch_root are those of the transactions handed over
 VOT-4   no transaction and no (sender, nonce) was committed before, no transaction twice, and no sender of an
         unexecuted height again
-VOT-5   every transaction passes admission's checks, in the state the commitment names
+VOT-5   every transaction passes admission's checks, in the state the commitment names, and is addressed to this
+        height where the scheme addresses one
 VOT-6   every transaction has the sequencer's receipt, no two of one sequence, and the order is what the policy makes
         of them
 VOT-7   executed_height does not fall behind, nor lag by more than MAX_UNEXECUTED; state_root is this member's own
         at that height
-VOT-8   the round is the parent's, plus one if the batch is not empty
+VOT-8   the round is the parent's, plus one if the batch is not empty, and one that the key has
 VOT-9   gas and batch limits, key end, inbox and time are respected
 VOT-10  one vote per height for ever, and none after an abstention there
 SHR-1   a share is released only on votes of t members for one commitment
@@ -27,6 +28,7 @@ SHR-3   a share is made only for a batch whose every ciphertext this member has 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from encmempool.envelope import reservation
@@ -37,15 +39,18 @@ from encmempool.mempool import MAX_UNEXECUTED, StateAt, StateView, candidate
 from encmempool.ordering import Policy, committed_order
 from encmempool.store import Records
 from encmempool.types import (
+    ZERO_HASH,
     Abstain,
     BatchList,
     DecryptionShare,
     EncryptedTransaction,
+    KeySet,
     OrderCertificate,
     OrderCommitment,
     Proposal,
     ShareRelease,
     SignedAbstain,
+    SignedKeySet,
     SignedReceipt,
     SignedShare,
     SignedVote,
@@ -63,6 +68,10 @@ ABSTENTION = "abstention"
 SHARE = "share"
 GUARD = "share-or-abstention"
 """One record for both, so that the store itself refuses the second."""
+ROUND_GUARD = "share-in-round"
+"""For keys with rounds: two batches opened in one round would open everything pending."""
+SUCCESSOR = "successor"
+ERASURE = "erasure"
 PROPOSAL = "proposal"
 MAX_CLOCK_LEAD_MS = 60_000
 
@@ -82,8 +91,8 @@ class Ready:
 class Chain:
     """The commitments one party has checked, and the checks. Members vote on it; followers and auditors replay it."""
 
-    def __init__(self, committee: Committee, state: StateView) -> None:
-        self.committee = committee
+    def __init__(self, committee: Committee, state: StateView, *, successors: Sequence[Committee] = ()) -> None:
+        self.committees = (committee, *successors)
         self._state = state
         self._heights: list[Ready] = []
         self._committed: set[bytes] = set()
@@ -93,11 +102,46 @@ class Chain:
         self._sequences: set[int] = set()
 
     @property
+    def first_height(self) -> int:
+        return self.committees[0].key_set.start_height
+
+    @property
     def next_height(self) -> int:
-        return self.committee.key_set.start_height + len(self._heights)
+        return self.first_height + len(self._heights)
+
+    @property
+    def committee(self) -> Committee:
+        """The one that governs the next height."""
+        return self.committee_at(self.next_height)
+
+    def committee_at(self, height: int) -> Committee:
+        return next((c for c in reversed(self.committees) if c.key_set.start_height <= height), self.committees[0])
+
+    def adopt(self, successor: Committee) -> None:
+        """Take the next committee, loaded as the newest one's successor. Raises Rejected KEY-9 if the chain already
+        went on, or from elsewhere, without it."""
+        start = successor.key_set
+        if start.start_height < self.next_height:
+            raise Rejected("KEY-9", f"height {start.start_height} was committed to under the key set before")
+        self.check_key_goes_on(start)
+        if (known := self.at(start.start_height - 1)) is not None:
+            before = known.commitment
+            if start.start_parent not in (ZERO_HASH, before.root):
+                raise Rejected("KEY-9", "the key set starts from another commitment than the one certified here")
+            if start.key_id == before.key_id and start.start_round != before.round:
+                raise Rejected("KEY-9", "the key set starts from another round than the commitment before it")
+        self.committees = (*self.committees, successor)
+
+    def check_key_goes_on(self, key_set: KeySet) -> None:
+        """The next key is the newest or one that never was: rounds and heights of an earlier one are given away, and
+        under another name, with other parameters, its shares would be made a second time."""
+        if key_set.key_id == self.committees[-1].key_set.key_id:
+            return
+        if key_set.encryption_key in (committee.key_set.encryption_key for committee in self.committees):
+            raise Rejected("KEY-9", "a key that another has replaced does not come back, nor under another name")
 
     def at(self, height: int) -> Ready | None:
-        index = height - self.committee.key_set.start_height
+        index = height - self.first_height
         return self._heights[index] if 0 <= index < len(self._heights) else None
 
     def prepare(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
@@ -108,6 +152,15 @@ class Chain:
             self.committee.terms.check(transaction, height=self.next_height)
             known = self._verified[name] = self.committee.verify_ciphertext(transaction)
         return known
+
+    def _prepared(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
+        """The same for a whole batch: what was not checked ahead is checked together."""
+        fresh = [t for t in transactions if (t.tx_id, t.signature) not in self._verified]
+        for transaction in fresh:
+            self.committee.terms.check(transaction, height=self.next_height)
+        for transaction, verified in zip(fresh, self.committee.verify_ciphertexts(fresh), strict=True):
+            self._verified[transaction.tx_id, transaction.signature] = verified
+        return tuple(self._verified[t.tx_id, t.signature] for t in transactions)
 
     def prepare_receipt(self, signed: SignedReceipt) -> None:
         """Check a receipt's signature ahead of its commitment."""
@@ -130,7 +183,7 @@ class Chain:
         commitment = proposal.commitment.message
         self._check_commitment(proposal, now_ms)
         self._check_transactions(proposal)
-        entries = tuple(self.prepare(transaction) for transaction in proposal.transactions)
+        entries = self._prepared(proposal.transactions)
         batch = Batch(key_id=commitment.key_id, height=commitment.height, round=commitment.round, entries=entries)
         ready = Ready(proposal=proposal, batch=batch)
         self._heights.append(ready)
@@ -144,7 +197,7 @@ class Chain:
 
     def retract(self, height: int) -> None:
         """Forget a height and those above it, for another commitment that t members certified."""
-        index = height - self.committee.key_set.start_height
+        index = height - self.first_height
         for ready in self._heights[index:]:
             for transaction in ready.proposal.transactions:
                 self._committed.discard(transaction.tx_id)
@@ -153,12 +206,12 @@ class Chain:
         del self._heights[index:]
 
     def _check_commitment(self, proposal: Proposal, now_ms: int | None) -> None:
-        commitment, key_set = proposal.commitment.message, self.committee.key_set
+        commitment, key_set, terms = proposal.commitment.message, self.committee.key_set, self.committee.terms
         require_signer(
             key_set.sequencer,
             commitment,
             proposal.commitment.signature,
-            self.committee.terms.genesis_root,
+            terms.genesis_root,
             rule="VOT-1",
             who="the sequencer",
         )
@@ -167,12 +220,17 @@ class Chain:
         if commitment.height != self.next_height:
             raise Rejected("VOT-2", f"the commitment is for height {commitment.height}, the next is {self.next_height}")
         before = self._heights[-1].commitment if self._heights else None
+        starts = commitment.height == key_set.start_height
         if commitment.parent != (before.root if before else key_set.start_parent):
             raise Rejected("VOT-2", "the commitment does not extend the chain this member follows")
+        if starts and key_set.start_parent not in (ZERO_HASH, commitment.parent):
+            raise Rejected("VOT-2", "the key set starts from another commitment")
+        if starts and before and before.key_id == key_set.key_id and before.round != key_set.start_round:
+            raise Rejected("VOT-8", f"the key set starts from round {key_set.start_round}, not from {before.round}")
         tx_ids = tuple(transaction.tx_id for transaction in proposal.transactions)
         if commitment.count != len(tx_ids) or commitment.batch_root != BatchList(tx_ids=tx_ids).root:
             raise Rejected("VOT-3", "count or batch_root are not those of the transactions handed over")
-        executed_before = before.executed_height if before else key_set.start_height - 1
+        executed_before = before.executed_height if before else self.first_height - 1
         if not executed_before <= commitment.executed_height < commitment.height:
             raise Rejected("VOT-7", f"executed height {commitment.executed_height} falls behind or runs ahead")
         if commitment.height - commitment.executed_height > MAX_UNEXECUTED:
@@ -180,9 +238,11 @@ class Chain:
         state = self._state_of(commitment)
         if commitment.state_root != state.root:
             raise Rejected("VOT-7", f"another state root at height {commitment.executed_height}")
-        round_before = before.round if before else key_set.start_round
+        round_before = key_set.start_round if starts or before is None else before.round
         if commitment.round != round_before + bool(commitment.count):
             raise Rejected("VOT-8", f"round {commitment.round} does not follow round {round_before}")
+        if terms.rounds_limited and commitment.count and commitment.round > key_set.rounds:
+            raise Rejected("VOT-8", f"the key has {key_set.rounds} rounds, so there is no round {commitment.round}")
         self._check_limits(proposal, before, now_ms)
 
     def _check_limits(self, proposal: Proposal, before: OrderCommitment | None, now_ms: int | None) -> None:
@@ -222,6 +282,11 @@ class Chain:
             seen.add(transaction.tx_id)
             if header.valid_until < commitment.height:
                 raise Rejected("VOT-5", f"transaction 0x{transaction.tx_id.hex()} has expired")
+            if terms.addresses_height and header.target_height != commitment.height:
+                raise Rejected(
+                    "VOT-5",
+                    f"transaction 0x{transaction.tx_id.hex()} is encrypted to height {header.target_height}",
+                )
         self._check_balances(proposal)
         candidates = [
             candidate(transaction, sequence=sequence, base_fee=terms.genesis.base_fee)
@@ -329,18 +394,32 @@ def vote_for(commitment: OrderCommitment) -> Vote:
 
 class Member:
     def __init__(
-        self, *, index: int, chain: Chain, identity: Signer, key_share: KeyShare, records: Records, random: Random
+        self,
+        *,
+        index: int,
+        chain: Chain,
+        identity: Signer,
+        key_share: KeyShare,
+        records: Records,
+        random: Random,
+        committee: Committee | None = None,
     ) -> None:
-        """`chain` is that of the member's own follower, restored from the same records."""
+        """`chain` is that of the member's own follower, restored from the same records. A member belongs to one
+        `committee`, by default that of the next height; who stays for the next one is a member of both."""
         self.index = index
         self.chain = chain
-        self._committee = chain.committee
+        self.committee = committee or chain.committee
         self._identity = identity
         self._key_share = key_share
         self._random = random
         self._votes: dict[int, SignedVote] = {}
         self._shares: dict[int, ShareRelease] = {}
         self._abstentions: dict[int, SignedAbstain] = {}
+        self._successor: SignedKeySet | None = None
+        for _, value in records.scan(SUCCESSOR):
+            signed = SignedKeySet.decode(value)
+            if signed.message.predecessor == self.committee.committee_id:
+                self._successor = signed
         for _, value in records.scan(ABSTENTION):
             abstention = SignedAbstain.decode(value)
             self._abstentions[abstention.message.height] = abstention
@@ -354,6 +433,7 @@ class Member:
     def vote(self, proposal: Proposal, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Check a proposal and vote for it. Raises Malformed or Rejected; a second root at a height is VOT-10."""
         commitment = proposal.commitment.message
+        self._require_office(commitment.height)
         given = self._votes.get(commitment.height)
         if given is not None and given.message != vote_for(commitment):
             raise Rejected("VOT-10", f"this member already voted for another commitment at height {commitment.height}")
@@ -367,7 +447,7 @@ class Member:
         vote = vote_for(commitment)
         signed = given or SignedVote(message=vote, signature=self._sign(vote))
         self._votes[commitment.height] = signed
-        key = self._committee.committee_id + u64(commitment.height)
+        key = self.committee.committee_id + u64(commitment.height)
         return (
             proposal_record(known.proposal),
             Persist(kind=VOTE, key=key, value=signed.encoded),
@@ -377,10 +457,11 @@ class Member:
     def release(self, certificate: OrderCertificate) -> tuple[Persist | Send, ...]:
         """The share for a certified commitment; empty batches have none. Raises Rejected."""
         height = certificate.vote.height
+        self._require_office(height)
         ready = self.chain.at(height)
         if ready is None:
             raise Rejected("SHR-3", f"this member has not checked the commitment of height {height}")
-        check_certificate(self._committee, certificate, ready.commitment)
+        check_certificate(self.committee, certificate, ready.commitment)
         if height in self._abstentions:
             raise Rejected("SHR-2", f"this member abstained at height {height}")
         if not ready.batch.entries:
@@ -390,26 +471,70 @@ class Member:
             release = self._shares[height] = self._new_release(ready, certificate)
         if release.share.message.commitment_root != ready.commitment.root:
             raise Rejected("SHR-2", f"this member already released a share for another root at height {height}")
-        key = self._committee.key_set.key_id + u64(height)
+        name = self.committee.key_set.key_id
+        key, value = name + u64(height), b"share" + ready.commitment.root
+        guards = [Persist(kind=GUARD, key=key, value=value)]
+        if self.committee.terms.rounds_limited:
+            guards.append(Persist(kind=ROUND_GUARD, key=name + u64(ready.commitment.round), value=value))
         return (
-            Persist(kind=GUARD, key=key, value=b"share" + ready.commitment.root),
+            *guards,
             Persist(kind=SHARE, key=key, value=release.encoded),
             Send(message=release.encoded),
         )
 
     def abstain(self, height: int) -> tuple[Persist | Send, ...]:
         """Bar this member's share at a height for ever. Allowed after a vote, never after a share: Rejected SHR-2."""
+        if self.chain.committee_at(height) is not self.committee:
+            raise Rejected("VOT-2", f"height {height} belongs to another committee")
         if height in self._shares:
             raise Rejected("SHR-2", f"this member has already released its share at height {height}")
-        message = Abstain(committee_id=self._committee.committee_id, height=height)
+        message = Abstain(committee_id=self.committee.committee_id, height=height)
         signed = self._abstentions.get(height) or SignedAbstain(message=message, signature=self._sign(message))
         self._abstentions[height] = signed
-        key = self._committee.key_set.key_id + u64(height)
+        key = self.committee.key_set.key_id + u64(height)
         return (
             Persist(kind=GUARD, key=key, value=b"abstention"),
             Persist(kind=ABSTENTION, key=key, value=signed.encoded),
             Send(message=signed.encoded),
         )
+
+    def sign_successor(self, key_set: KeySet) -> tuple[Persist | Send, ...]:
+        """Sign the next key set and stop acting from its start on (KEY-10). Raises Rejected.
+
+        The last effect sends a SignedKeySet with this one signature. What the key set says of keys and members has
+        been looked at before: in the ceremony, by `verify_parameters`, and by whoever runs this member.
+        """
+        if self._successor is not None and self._successor.message != key_set:
+            raise Rejected("KEY-10", "this member has signed another successor of this key set")
+        if key_set.predecessor != self.committee.committee_id:
+            raise Rejected("KEY-10", "the key set does not follow the one this member belongs to")
+        self.chain.check_key_goes_on(key_set)
+        released = [release.share.message for release in self._shares.values()]
+        if any(share.height >= key_set.start_height for share in released):
+            raise Rejected("KEY-10", f"this member released a share at height {key_set.start_height} or above")
+        own = [share.round for share in released if share.committee_id == self.committee.committee_id]
+        if key_set.key_id == self.committee.key_set.key_id:
+            before = self.chain.at(key_set.start_height - 1)
+            if before is None or before.commitment.root != key_set.start_parent:
+                raise Rejected("KEY-10", "the key set starts from a commitment that this member does not know")
+            if key_set.start_round != before.commitment.round or max(own, default=0) > key_set.start_round:
+                raise Rejected("KEY-10", "the key set starts from another round than the commitment before it")
+        signature = self._identity.sign(signing_digest(key_set, self.committee.terms.genesis_root))
+        self._successor = SignedKeySet(message=key_set, signatures=(signature,))
+        encoded = self._successor.encoded
+        return (
+            Persist(kind=SUCCESSOR, key=self.committee.committee_id, value=encoded),
+            Send(message=encoded),
+        )
+
+    def _require_office(self, height: int) -> None:
+        """A member acts at the heights of its committee, up to the start of a successor it has signed."""
+        if self.chain.committee_at(height) is not self.committee:
+            raise Rejected("VOT-2", f"height {height} belongs to another committee")
+        if self._successor is not None and height >= self._successor.message.start_height:
+            raise Rejected(
+                "KEY-10", f"this member signed a key set that starts at {self._successor.message.start_height}"
+            )
 
     def resend(self) -> tuple[Send, ...]:
         """After a restart: the newest vote and share once more, byte for byte."""
@@ -417,11 +542,11 @@ class Member:
         return tuple(Send(message=message.encoded) for message in newest)
 
     def _new_release(self, ready: Ready, certificate: OrderCertificate) -> ShareRelease:
-        share = self._committee.scheme.partial_decrypt(
-            self._committee.public_key, self._key_share, ready.batch, random=self._random
+        share = self.committee.scheme.partial_decrypt(
+            self.committee.public_key, self._key_share, ready.batch, random=self._random
         )
         message = DecryptionShare(
-            committee_id=self._committee.committee_id,
+            committee_id=self.committee.committee_id,
             height=ready.commitment.height,
             round=ready.commitment.round,
             commitment_root=ready.commitment.root,
@@ -431,4 +556,4 @@ class Member:
         return ShareRelease(share=SignedShare(message=message, signature=self._sign(message)), certificate=certificate)
 
     def _sign(self, message: Vote | DecryptionShare | Abstain) -> bytes:
-        return self._identity.sign(signing_digest(message, self._committee.terms.genesis_root))
+        return self._identity.sign(signing_digest(message, self.committee.terms.genesis_root))

@@ -10,7 +10,7 @@ TXN-4  max_fee_per_gas is at least the base fee, and the priority fee at most ma
 TXN-5  target_height is valid_until for schemes that address a height, otherwise 0
 TXN-6  the ciphertext has the length of a size class plus the scheme's overhead
 TXN-7  the sender signed the envelope
-TXN-8  the transaction has not expired, and expires no later than its key
+TXN-8  the transaction has not expired, expires no later than its key, and can be committed while the key is in use
 TXN-9  the ciphertext passes the scheme's public check for this header
 """
 
@@ -72,6 +72,11 @@ class Terms:
     key_set: KeySet
     overhead_bytes: int
     addresses_height: bool
+
+    @property
+    def rounds_limited(self) -> bool:
+        """Whether the key opens one batch in each of so many rounds, and no more."""
+        return self.key_set.rounds > 0
 
     @cached_property
     def genesis_root(self) -> bytes:
@@ -176,13 +181,69 @@ class Terms:
             raise Rejected("TXN-7", f"the envelope is not signed by its sender 0x{header.sender.hex()}")
 
 
+class Epochs:
+    """The terms of a network's key sets, one after another."""
+
+    def __init__(self, first: Terms) -> None:
+        self._terms = [first]
+        self._used_up: dict[bytes, int] = {}
+
+    def adopt(self, terms: Terms) -> None:
+        self._terms.append(terms)
+
+    @property
+    def first_height(self) -> int:
+        return self._terms[0].key_set.start_height
+
+    def at(self, height: int) -> Terms:
+        """Those that govern a height."""
+        return next((t for t in reversed(self._terms) if t.key_set.start_height <= height), self._terms[0])
+
+    def of_key(self, key_id: bytes, *, height: int) -> Terms:
+        """Those under which a ciphertext of this key can be committed at `height` or later, once their start is
+        reached; for any other key those of `height`, which refuse it."""
+        known = [t for t in self._terms if t.key_set.key_id == key_id and self.key_end(key_id) >= height]
+        return known[-1] if known else self.at(height)
+
+    def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
+        """TXN-1 to TXN-8 for inclusion at `height` or later, under the terms of its key. Raises Rejected."""
+        header = transaction.header
+        terms = self.of_key(header.key_id, height=height)
+        terms.check(transaction, height=height)
+        start, end = self.key_start(header.key_id), self.key_end(header.key_id)
+        if header.valid_until < start:
+            raise Rejected("TXN-8", f"valid until height {header.valid_until}, but its key starts at {start}")
+        if header.target_height > end:
+            raise Rejected(
+                "TXN-8", f"encrypted to height {header.target_height}, but its key ends at {end}: encrypt again"
+            )
+
+    def key_start(self, key_id: bytes) -> int:
+        """The first height at which a key is in use, or 0 for one that never was."""
+        return next((t.key_set.start_height for t in self._terms if t.key_set.key_id == key_id), 0)
+
+    def key_end(self, key_id: bytes) -> int:
+        """The last height at which a key is in use, or 0 for one that never was."""
+        end = 0
+        for at, terms in enumerate(self._terms):
+            if terms.key_set.key_id == key_id:
+                following = self._terms[at + 1 : at + 2]
+                end = following[0].key_set.start_height - 1 if following else terms.key_set.valid_until
+        return min(end, self._used_up.get(key_id, end))
+
+    def use_up(self, key_id: bytes, *, height: int) -> None:
+        """The key's last round was given to a height: it ends there."""
+        self._used_up.setdefault(key_id, height)
+
+
 def check_receipt(terms: Terms, transaction: EncryptedTransaction, signed: SignedReceipt) -> None:
     """What a client checks before it relies on a receipt. Raises Rejected SEQ-4, SEQ-6, SEQ-7 or SEQ-8."""
     receipt, key_set = signed.message, terms.key_set
     require_signer(key_set.sequencer, receipt, signed.signature, terms.genesis_root, rule="SEQ-6", who="the sequencer")
     if receipt.tx_id != transaction.tx_id:
         raise Rejected("SEQ-7", "the receipt is for another transaction")
-    if receipt.include_by_height > min(transaction.header.valid_until, key_set.valid_until):
+    last = min(transaction.header.valid_until, key_set.valid_until)
+    if receipt.include_by_height > last or (terms.addresses_height and receipt.include_by_height != last):
         raise Rejected("SEQ-4", "the receipt promises a height at which the transaction cannot be committed")
     if receipt.reveal_by_l1_block != receipt.include_by_l1_block + terms.genesis.deadlines.reveal_l1_blocks:
         raise Rejected("SEQ-8", "the receipt's deadlines are not the genesis'")

@@ -1,8 +1,11 @@
 """A home directory: where a network's files, keys and databases live.
 
-    genesis.json  key-set.ssz          what everyone may know
+    genesis.json  key-set.ssz          what everyone may know; key-set-2.ssz … are its successors
+    parameters/DIGEST.bin              public parameters of a key that has some
     accounts/NAME.json                 users' accounts, Ethereum keystores; dev-0 … dev-9 are PUBLIC development keys
-    sequencer/  members/1/ …           identity.json, key-share.json (EIP-2335), records.sqlite
+    sequencer/  members/1/ …           identity.json, key-share.json (EIP-2335), records.sqlite; a longer share is in
+                                       key-share.sealed, whose key the keystore holds; key-share-2.json … are those of
+                                       later epochs
     archive/records.sqlite             published history, as the sequencer's follower keeps it
     password                           opens the keystores that `committee create` made
 
@@ -29,8 +32,11 @@ from encmempool.documents import decode_json
 from encmempool.errors import EnvironmentProblem, Malformed
 from encmempool.identity import Identity
 from encmempool.store import DatabaseStore
-from encmempool.types import Genesis, SignedKeySet
-from threshold.keys import KeyShare
+from encmempool.types import Genesis, KeySet, SignedKeySet
+from threshold import entropy
+from threshold.curve import ORDER
+from threshold.keys import KeyShare, parameter_digest
+from threshold.symmetric import KEY_BYTES, AuthenticationFailed, seal, unseal
 
 try:
     import fcntl
@@ -82,8 +88,34 @@ class Home:
             raise EnvironmentProblem(f"there is no network in {self.path}: run `encmempool committee create` first")
         return genesis_file.read(self.genesis_path)
 
-    def key_set(self) -> SignedKeySet:
-        path = self.path / "key-set.ssz"
+    def key_sets(self) -> tuple[SignedKeySet, ...]:
+        """The first key set and its successors."""
+        epochs = 1
+        while self._key_set_path(epochs + 1).exists():
+            epochs += 1
+        return tuple(map(self._key_set, range(1, epochs + 1)))
+
+    def parameters(self, key_set: KeySet) -> bytes:
+        """The public parameters of its key, empty for most schemes. Malformed unless they have the stated digest."""
+        if key_set.parameter_digest == parameter_digest(b""):
+            return b""
+        path = self._parameters_path(key_set.parameter_digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise EnvironmentProblem(f"{path} is missing: copy it from another home, it is public") from None
+        if parameter_digest(data) != key_set.parameter_digest:
+            raise Malformed(f"{path} is damaged: its digest is not the key set's; copy it from another home")
+        return data
+
+    def _key_set_path(self, epoch: int) -> Path:
+        return self.path / ("key-set.ssz" if epoch == 1 else f"key-set-{epoch}.ssz")
+
+    def _parameters_path(self, digest: bytes) -> Path:
+        return self.path / "parameters" / f"{digest.hex()}.bin"
+
+    def _key_set(self, epoch: int) -> SignedKeySet:
+        path = self._key_set_path(epoch)
         try:
             return SignedKeySet.decode(bytes.fromhex(path.read_text().strip().removeprefix("0x")))
         except FileNotFoundError:
@@ -91,14 +123,27 @@ class Home:
         except ValueError as error:
             raise Malformed(f"{path} is not hex: restore it from a backup or from another home") from error
 
-    def write_network(self, genesis: Genesis, key_set: SignedKeySet) -> None:
-        (self.path / "key-set.ssz").write_text("0x" + key_set.encoded.hex() + "\n")
+    def write_network(self, genesis: Genesis, key_set: SignedKeySet, parameters: bytes) -> None:
+        self.write_parameters(key_set.message.parameter_digest, parameters)
+        self.write_key_set(key_set)
         genesis_file.write(genesis, self.genesis_path)
+
+    def write_parameters(self, digest: bytes, parameters: bytes) -> None:
+        if parameters:
+            path = self._parameters_path(digest)
+            path.parent.mkdir(exist_ok=True)
+            _write_durably(path, parameters)
+
+    def write_key_set(self, key_set: SignedKeySet) -> None:
+        """After all that it names."""
+        _write_durably(self._key_set_path(key_set.message.epoch), f"0x{key_set.encoded.hex()}\n".encode())
 
     @property
     def has_roles(self) -> bool:
         """Whether keys or databases of a network are here, complete or not."""
-        return any((self.path / role).exists() for role in ("sequencer", "members", "archive", "key-set.ssz"))
+        return any(
+            (self.path / role).exists() for role in ("sequencer", "members", "archive", "parameters", "key-set.ssz")
+        )
 
     def create_store(self, role: str) -> None:
         """The empty database of a new network's `sequencer`, `archive` or `members/1`."""
@@ -211,10 +256,39 @@ class Home:
     def identity(self, role: str, password: Password) -> Identity:
         return Identity(_open(_read_json(self.path / role / "identity.json"), password, what=f"{role}'s identity"))
 
-    def write_key_share(self, role: str, share: KeyShare, public: bytes, password: Password) -> None:
-        """An EIP-2335 keystore. `public` is the verification key, in the clear."""
+    def member_role(self, key_set: KeySet, index: int) -> str:
+        """Where a member's files are: `members/1` for the first of the genesis, and so on for those who joined."""
+        if key_set.epoch == 1:
+            return f"members/{index}"
+        address = key_set.members[index - 1].hex()
+        for path in sorted((self.path / "members").glob("*/identity.json")):
+            with contextlib.suppress(Malformed):  # a damaged file hides its own member only
+                if str(_read_json(path).get("address", "")).removeprefix("0x").lower() == address:
+                    return f"members/{path.parent.name}"
+        raise EnvironmentProblem(f"the keys of member {index}, 0x{address}, are not here")
+
+    def member_roles(self) -> tuple[str, ...]:
+        """Everyone whose files are here, whether still a member or not."""
+        numbers = [int(path.name) for path in (self.path / "members").glob("*") if path.name.isdecimal()]
+        return tuple(f"members/{number}" for number in sorted(numbers))
+
+    def next_member_roles(self, count: int) -> tuple[str, ...]:
+        """Where the files of members who join will be."""
+        last = max((int(role.removeprefix("members/")) for role in self.member_roles()), default=0)
+        return tuple(f"members/{last + at}" for at in range(1, count + 1))
+
+    def write_key_share(self, role: str, share: KeyShare, public: bytes, password: Password, *, epoch: int = 1) -> None:
+        """An EIP-2335 keystore of the share, or of the key to a sealed file with it. `public` is the verification
+        key, in the clear."""
+        keystore_path, sealed_path = self._share_paths(role, epoch)
+        secret = share.secret_bytes()
+        sealed = len(secret) > KEY_BYTES
+        if sealed:
+            key = entropy.scalar(entropy.system, ORDER).to_bytes(KEY_BYTES, "big")  # EIP-2335 takes BLS keys only
+            _write_durably(sealed_path, seal(key, secret, _share_context(share.member)))
+            secret = key
         keystore = create_keyfile_json(
-            share.secret_bytes(),
+            secret,
             password.text,
             version=4,
             kdf="pbkdf2",
@@ -222,11 +296,31 @@ class Home:
             description=f"encmempool key share of member {share.member}",
         )
         keystore["pubkey"] = public.hex()
-        _write_secret(self.path / role / "key-share.json", json.dumps(keystore, indent=2) + "\n")
+        if sealed:
+            keystore["sealed"] = sealed_path.name
+        _write_secret(keystore_path, json.dumps(keystore, indent=2) + "\n")
 
-    def key_share(self, member: int, password: Password) -> KeyShare:
-        keystore = _read_json(self.path / f"members/{member}" / "key-share.json")
-        return KeyShare(member, _open(keystore, password, what=f"member {member}'s key share"))
+    def key_share(self, member: int, password: Password, *, role: str | None = None, epoch: int = 1) -> KeyShare:
+        keystore_path, sealed_path = self._share_paths(role or f"members/{member}", epoch)
+        keystore = _read_json(keystore_path)
+        secret = _open(keystore, password, what=f"member {member}'s key share")
+        if "sealed" in keystore:
+            try:
+                secret = unseal(secret, sealed_path.read_bytes(), _share_context(member))
+            except FileNotFoundError:
+                raise EnvironmentProblem(f"{sealed_path} is missing: restore it, or rotate the committee") from None
+            except AuthenticationFailed as error:
+                raise Malformed(f"{sealed_path} is damaged, or belongs to another keystore: restore it") from error
+        return KeyShare(member, secret)
+
+    def erase_key_share(self, role: str, epoch: int) -> None:
+        """Remove a share that another has replaced. Copies elsewhere, and what a disk still holds, stay dangerous."""
+        for path in self._share_paths(role, epoch):
+            path.unlink(missing_ok=True)
+
+    def _share_paths(self, role: str, epoch: int) -> tuple[Path, Path]:
+        name = "key-share" if epoch == 1 else f"key-share-{epoch}"
+        return self.path / role / f"{name}.json", self.path / role / f"{name}.sealed"
 
 
 def read_password(path: Path) -> bytes:
@@ -263,14 +357,22 @@ def _read_json(path: Path) -> dict[str, Any]:
     return document
 
 
+def _share_context(member: int) -> bytes:
+    return f"encmempool key share of member {member}".encode()
+
+
 def _write_secret(path: Path, text: str) -> None:
+    _write_durably(path, text.encode())
+
+
+def _write_durably(path: Path, data: bytes) -> None:
     """Mode 0600 from the first byte, durable, and never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

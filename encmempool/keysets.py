@@ -8,12 +8,20 @@ KEY-3  key_id is the name of its public key in this network
 KEY-4  n, t, members and verification keys agree; t is at least the default unless reduced_threshold is set
 KEY-5  a reduced threshold is refused for schemes where two signed batches open more than they list
 KEY-6  the first key set has the genesis' sequencer, policy and batch limit, and starts at height 1 from its root
+KEY-7  batch_limit is at most the largest batch the key opens, and rounds are exactly those the key has, else 0
+KEY-8  a successor names its predecessor and the next epoch, and is signed by as many of the predecessor's members as
+       KEY-2 asks, in their order
+KEY-9  a successor starts above its predecessor. With the same key it names the commitment it starts from and that
+       one's round; with another key, whose shares say nothing about the old one, it may start later and leave the
+       commitment open as zero, and its rounds count from zero
+KEY-10 a member signs one successor of a key set, only if it released no share from its start on and none in a round
+       above its start round, and from there on does nothing more under the old key set
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,19 +31,29 @@ from encmempool.identity import recover_signer
 from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
 from encmempool.types import ZERO_HASH, EncryptedTransaction, Genesis, KeySet, SignedKeySet
+from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
-from threshold.keys import PublicMaterial
-from threshold.schemes.base import Scheme, VerifiedCiphertext
+from threshold.keys import Limits, PublicMaterial
+from threshold.schemes.base import Batch, Candidate, Scheme, VerifiedCiphertext
 from threshold.schemes.registry import load_scheme, scheme_name
 
 DISTRIBUTED = 1
 TRUSTED_DEALER = 2
 NO_END = (1 << 64) - 1
+_PRECOMPUTED_KEPT = 4
 
 
 def default_threshold(n: int) -> int:
     """floor(2n/3) + 1: two conflicting commitments for one height cannot both gather that many votes."""
     return 2 * n // 3 + 1
+
+
+def signatures_needed(key_set: KeySet) -> int:
+    """Members of a key set who have to sign it, or its successor.
+
+    Not what the set itself claims to be enough: a few members could claim that few suffice.
+    """
+    return max(key_set.t, default_threshold(key_set.n))
 
 
 def first_key_set(
@@ -70,6 +88,43 @@ def first_key_set(
     )
 
 
+def successor_key_set(
+    before: KeySet,
+    public: PublicMaterial,
+    *,
+    members: Sequence[bytes],
+    start: tuple[int, bytes, int],
+    setup_kind: int,
+    setup_privacy: int,
+    batch_limit: int,
+    rounds: int = 0,
+) -> KeySet:
+    """The key set of the next epoch, not yet signed. `start`: height, parent root and round (KEY-9)."""
+    n, t = public.members, public.threshold
+    height, parent, round = start
+    return replace(
+        before,
+        predecessor=before.root,
+        key_id=public.key_id(before.genesis_root),
+        epoch=before.epoch + 1,
+        scheme=public.scheme,
+        setup_kind=setup_kind,
+        setup_privacy=setup_privacy,
+        n=n,
+        t=t,
+        reduced_threshold=int(t < default_threshold(n)),
+        members=tuple(members),
+        encryption_key=public.encryption_key,
+        verification_keys=public.verification_keys,
+        parameter_digest=public.parameter_digest,
+        batch_limit=batch_limit,
+        rounds=rounds,
+        start_height=height,
+        start_parent=parent,
+        start_round=round,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Committee:
     """A checked key set, with its scheme and public key loaded: what clients, members and auditors work with."""
@@ -78,25 +133,48 @@ class Committee:
     signed: SignedKeySet
     scheme: Scheme
     public_key: Any
+    parameters: bytes = field(default=b"", repr=False)
 
     @classmethod
-    def load(cls, genesis: Genesis, signed: SignedKeySet, *, backend: str = DEFAULT_BACKEND) -> Committee:
-        """Check KEY-1 to KEY-6 and decode the key. Raises Malformed or Rejected."""
+    def load(
+        cls, genesis: Genesis, signed: SignedKeySet, parameters: bytes = b"", *, backend: str = DEFAULT_BACKEND
+    ) -> Committee:
+        """The first committee: check KEY-1 to KEY-7 and decode the key. Raises Malformed or Rejected.
+
+        That the parameters were made well is what the members signed; `scheme.verify_parameters` checks it again.
+        """
+        scheme = _check_form(signed.message, genesis, backend)
+        _check_first(signed.message, genesis)
+        _check_signatures(signed, by=signed.message, rule="KEY-2")
+        return cls._with_key(genesis, signed, scheme, parameters)
+
+    def load_successor(
+        self, signed: SignedKeySet, parameters: bytes = b"", *, backend: str = DEFAULT_BACKEND
+    ) -> Committee:
+        """The committee after this one: KEY-1, KEY-3 to KEY-5 and KEY-7 to KEY-9. Raises Malformed or Rejected.
+
+        Whether the commitment it starts from is the certified one is known to those who follow the chain.
+        """
+        scheme = _check_form(signed.message, self.genesis, backend)
+        _check_succession(signed.message, self)
+        _check_signatures(signed, by=self.key_set, rule="KEY-8")
+        following = self._with_key(self.genesis, signed, scheme, parameters)
+        key, before = following.key_set, self.key_set
+        if key.key_id != before.key_id and key.encryption_key == before.encryption_key:
+            raise Rejected("KEY-9", "an earlier key under another name: its shares would be made a second time")
+        return following
+
+    @classmethod
+    def _with_key(cls, genesis: Genesis, signed: SignedKeySet, scheme: Scheme, parameters: bytes) -> Committee:
         key_set = signed.message
-        if key_set.genesis_root != genesis.root:
-            raise Rejected("KEY-1", "the key set belongs to another network")
-        try:
-            scheme = load_scheme(scheme_name(key_set.scheme), backend)
-        except ValueError as error:
-            raise Malformed(str(error)) from error
-        _check_threshold(key_set, scheme)
-        _check_first(key_set, genesis)
-        _check_signatures(signed)
-        material = public_material(key_set)
-        if material.key_id(genesis.root) != key_set.key_id or material.parameter_digest != key_set.parameter_digest:
+        material = public_material(key_set, parameters)
+        if material.parameter_digest != key_set.parameter_digest:
+            raise Rejected("KEY-3", "the parameters are not those of the key set: their digest differs")
+        if material.key_id(genesis.root) != key_set.key_id:
             raise Rejected("KEY-3", "key_id is not the name of this public key")
         public_key = scheme.load_public_key(material, key_id=key_set.key_id)
-        return cls(genesis=genesis, signed=signed, scheme=scheme, public_key=public_key)
+        _check_limits(key_set, public_key.limits)
+        return cls(genesis=genesis, signed=signed, scheme=scheme, public_key=public_key, parameters=parameters)
 
     @property
     def key_set(self) -> KeySet:
@@ -121,6 +199,31 @@ class Committee:
         return self.scheme.verify_ciphertext(
             self.public_key, transaction.ciphertext, aad=header.root, height=header.target_height
         )
+
+    def verify_ciphertexts(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
+        """TXN-9 for many at once. Raises Malformed or Rejected for the first that fails."""
+        candidates = [
+            Candidate(ciphertext=t.ciphertext, aad=t.header.root, height=t.header.target_height) for t in transactions
+        ]
+        results = self.scheme.verify_ciphertexts(self.public_key, candidates, random=entropy.system)
+        verified = []
+        for result in results:
+            if not isinstance(result, VerifiedCiphertext):
+                raise result
+            verified.append(result)
+        return tuple(verified)
+
+    def precompute(self, batch: Batch) -> Any:
+        """The work on a batch that needs no share: done once, and kept for the newest batches."""
+        if batch.digest not in self._precomputed:
+            while len(self._precomputed) >= _PRECOMPUTED_KEPT:
+                del self._precomputed[next(iter(self._precomputed))]
+            self._precomputed[batch.digest] = self.scheme.precompute(self.public_key, batch)
+        return self._precomputed[batch.digest]
+
+    @cached_property
+    def _precomputed(self) -> dict[bytes, Any]:
+        return {}
 
     def member_index(self, address: bytes) -> int | None:
         """1-based, or None for a stranger."""
@@ -151,9 +254,28 @@ def sign_key_set(key_set: KeySet, signatures: Sequence[bytes]) -> SignedKeySet:
     return SignedKeySet(message=key_set, signatures=tuple(signatures))
 
 
+def _check_form(key_set: KeySet, genesis: Genesis, backend: str) -> Scheme:
+    """KEY-1, KEY-4 and KEY-5; the scheme named."""
+    if key_set.genesis_root != genesis.root:
+        raise Rejected("KEY-1", "the key set belongs to another network")
+    try:
+        scheme = load_scheme(scheme_name(key_set.scheme), backend)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+    _check_threshold(key_set, scheme)
+    return scheme
+
+
+def _check_limits(key_set: KeySet, limits: Limits) -> None:
+    if limits.batch is not None and key_set.batch_limit > limits.batch:
+        raise Rejected("KEY-7", f"batches of {key_set.batch_limit} are more than the {limits.batch} the key opens")
+    if key_set.rounds != (limits.rounds or 0):
+        raise Rejected("KEY-7", f"{key_set.rounds} rounds are not the {limits.rounds or 0} of the key")
+
+
 def _check_first(key_set: KeySet, genesis: Genesis) -> None:
     if key_set.predecessor != ZERO_HASH:
-        raise Rejected("KEY-2", "a successor key set has to be shown with its predecessor's signatures")
+        raise Rejected("KEY-2", "a successor key set has to be shown with its predecessor")
     if key_set.members != genesis.members:
         raise Rejected("KEY-2", "the first committee is not the genesis' own")
     expected = {
@@ -171,17 +293,29 @@ def _check_first(key_set: KeySet, genesis: Genesis) -> None:
             raise Rejected("KEY-6", f"the first key set's {name} is not what the genesis fixes")
 
 
-def _check_signatures(signed: SignedKeySet) -> None:
+def _check_succession(key_set: KeySet, predecessor: Committee) -> None:
+    before = predecessor.key_set
+    if key_set.predecessor != predecessor.committee_id or key_set.epoch != before.epoch + 1:
+        raise Rejected("KEY-8", f"the key set does not follow that of epoch {before.epoch}")
+    if not before.start_height < key_set.start_height <= before.valid_until + 1:
+        raise Rejected("KEY-9", f"the key set starts at height {key_set.start_height}, not above its predecessor")
+    same_key = key_set.key_id == before.key_id
+    if same_key and (key_set.start_parent == ZERO_HASH or key_set.start_round < before.start_round):
+        raise Rejected("KEY-9", "a key set with the same key names the commitment it starts from, and its round")
+    if not same_key and key_set.start_round != 0:
+        raise Rejected("KEY-9", "the rounds of another key count from zero")
+
+
+def _check_signatures(signed: SignedKeySet, *, by: KeySet, rule: str) -> None:
     key_set, place = signed.message, 0
     for signature in signed.signatures:
         signer = recover_signer(key_set, signature, key_set.genesis_root)
-        if signer not in key_set.members[place:]:
-            raise Rejected("KEY-2", "the key set is signed by a stranger, twice by a member, or out of their order")
-        place = key_set.members.index(signer) + 1
-    # Not what the set itself claims to be enough: a few members could claim that few suffice.
-    needed = max(key_set.t, default_threshold(key_set.n))
+        if signer not in by.members[place:]:
+            raise Rejected(rule, "the key set is signed by a stranger, twice by a member, or out of their order")
+        place = by.members.index(signer) + 1
+    needed = signatures_needed(by)
     if len(signed.signatures) < needed:
-        raise Rejected("KEY-2", f"the key set needs the signatures of {needed} of its members")
+        raise Rejected(rule, f"the key set needs the signatures of {needed} members")
 
 
 def _check_threshold(key_set: KeySet, scheme: Scheme) -> None:

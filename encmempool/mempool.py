@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from encmempool.envelope import Terms, reservation
+from encmempool.envelope import Epochs, Terms, reservation
 from encmempool.errors import Rejected
 from encmempool.ordering import Candidate, Policy, ascending_nonces, committed_order
 from encmempool.types import EncryptedTransaction
@@ -67,7 +67,7 @@ class Mempool:
     """Live transactions by sender and nonce."""
 
     def __init__(self, terms: Terms, verifier: CiphertextVerifier, state: StateView) -> None:
-        self._terms = terms
+        self.epochs = Epochs(terms)
         self._verifier = verifier
         self._state = state
         self._by_sender: dict[bytes, dict[int, Pending]] = {}
@@ -78,6 +78,11 @@ class Mempool:
 
     def __len__(self) -> int:
         return self._size
+
+    def adopt(self, terms: Terms) -> None:
+        """Take transactions for the next key set as well, and those alone from its start on."""
+        self.epochs.adopt(terms)
+        self._expired_at = (0, 0)
 
     def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
         """Everything admission asks, for a commitment at `height` at the earliest. Cheapest checks first."""
@@ -98,7 +103,7 @@ class Mempool:
             raise Rejected(
                 "MEM-3", f"the sender cannot pay: {reserved} wei to reserve in all, {balance} wei in the account"
             )
-        self._terms.check(transaction, height=height)
+        self.epochs.check(transaction, height=height)
         self._verifier.verify_ciphertext(transaction)
 
     def add(self, pending: Pending) -> None:
@@ -119,14 +124,15 @@ class Mempool:
 
     def select(self, *, height: int, policy: Policy) -> tuple[Pending, ...]:
         """The batch to commit at `height`, in the policy's order, within the batch's limits."""
-        genesis = self._terms.genesis
+        terms = self.epochs.at(height)
+        genesis = terms.genesis
         ready = {p.transaction.tx_id: p for sender in self._by_sender for p in self._ready(sender, height)}
         ranked = committed_order(policy, [p.candidate(genesis.base_fee) for p in ready.values()])
         chosen: list[Candidate] = []
         closed: set[bytes] = set()
         gas = 0
         for item in ascending_nonces(ranked):
-            if len(chosen) == self._terms.key_set.batch_limit:
+            if len(chosen) == terms.key_set.batch_limit:
                 break
             needed = ready[item.tx_id].transaction.header.gas_limit
             if item.sender in closed or gas + needed > genesis.gas_limit:
@@ -161,7 +167,8 @@ class Mempool:
         for sender, live in list(self._by_sender.items()):
             executed = self._state.latest.nonce(sender)
             for nonce, pending in list(live.items()):
-                if pending.transaction.header.valid_until < height or nonce < executed:
+                header = pending.transaction.header
+                if min(header.valid_until, self.epochs.key_end(header.key_id)) < height or nonce < executed:
                     expired.append(live.pop(nonce).transaction)
             if not live:
                 del self._by_sender[sender]
@@ -169,14 +176,19 @@ class Mempool:
         return tuple(expired)
 
     def _ready(self, sender: bytes, height: int) -> list[Pending]:
-        """A sender's transactions that could run now: unbroken nonces, unexpired, covered by the balance."""
+        """A sender's transactions that could run now: unbroken nonces, for this key and height, covered by the
+        balance."""
         if sender in self._in_flight:
             return []
+        terms = self.epochs.at(height)
         nonce, left, ready = self._state.latest.nonce(sender), self._state.latest.balance(sender), []
         live = self._by_sender[sender]
         while (pending := live.get(nonce)) is not None:
-            left -= reservation(pending.transaction.header)
-            if left < 0 or pending.transaction.header.valid_until < height:
+            header = pending.transaction.header
+            left -= reservation(header)
+            if left < 0 or header.valid_until < height or header.key_id != terms.key_set.key_id:
+                break
+            if terms.addresses_height and header.target_height != height:
                 break
             ready.append(pending)
             nonce += 1

@@ -138,19 +138,30 @@ def open_entry(committee: Committee, transaction: EncryptedTransaction, opened: 
 class Follower:
     """Follows published messages and holds the executed state. Gives sequencer and members their StateView."""
 
-    def __init__(self, committee: Committee, *, records: Records | None = None, stage: Stage = no_stage) -> None:
-        """`stage` brackets the named parts of the work, for measuring."""
-        self.committee = committee
+    def __init__(
+        self,
+        committee: Committee,
+        *,
+        successors: Sequence[Committee] = (),
+        records: Records | None = None,
+        stage: Stage = no_stage,
+    ) -> None:
+        """`committee` is the first. `stage` brackets the named parts of the work, for measuring."""
         self._stage = stage
         start = committee.key_set.start_height - 1
         self._states = {start: Snapshot(start, ledger_of(committee.genesis))}
         self._latest = start
-        self.chain = Chain(committee, self)
+        self.chain = Chain(committee, self, successors=successors)
         self._certificates: dict[int, OrderCertificate] = {}
         self._shares: dict[int, dict[int, SignedShare]] = {}
         self._executed: list[Executed] = []
         if records is not None:
             self._restore(records)
+
+    @property
+    def committee(self) -> Committee:
+        """The one that governs the next height."""
+        return self.chain.committee
 
     @property
     def latest(self) -> StateAt:
@@ -174,7 +185,7 @@ class Follower:
 
     def executed_at(self, height: int) -> Executed | None:
         """What became of a height, or None if it is not executed yet."""
-        at = height - self.committee.key_set.start_height
+        at = height - self.chain.first_height
         return self._executed[at] if 0 <= at < len(self._executed) else None
 
     def shares(self, height: int) -> tuple[SignedShare, ...]:
@@ -183,6 +194,10 @@ class Follower:
 
     def certificate(self, height: int) -> OrderCertificate | None:
         return self._certificates.get(height)
+
+    def adopt(self, successor: Committee) -> None:
+        """Take the next committee; `Chain.adopt` says when it is refused."""
+        self.chain.adopt(successor)
 
     def propose(self, proposal: Proposal, *, now_ms: int | None = None) -> tuple[Persist, ...]:
         """Take a commitment after the checks a vote would make. A height already known is checked for equality."""
@@ -200,7 +215,7 @@ class Follower:
         Raises Rejected CRT-4 if the other one is certified as well: then more members than assumed are dishonest.
         """
         commitment = proposal.commitment.message
-        check_certificate(self.committee, certificate, commitment)
+        check_certificate(self.chain.committee_at(commitment.height), certificate, commitment)
         known = self.chain.at(commitment.height)
         if known is not None and known.commitment != commitment:
             if commitment.height in self._certificates:
@@ -210,7 +225,7 @@ class Follower:
 
     def certify(self, certificate: OrderCertificate) -> tuple[Persist, ...]:
         ready = self._known(certificate.vote.height)
-        check_certificate(self.committee, certificate, ready.commitment)
+        check_certificate(self.chain.committee_at(ready.commitment.height), certificate, ready.commitment)
         self._certificates.setdefault(certificate.vote.height, certificate)
         held = self._certificates[certificate.vote.height]
         return (Persist(kind=CERTIFICATE, key=u64(certificate.vote.height), value=held.encoded),)
@@ -221,11 +236,12 @@ class Follower:
         ready = self._known(message.height)
         if message.commitment_root != ready.commitment.root or message.round != ready.commitment.round:
             raise Rejected("REV-1", "the share is for another commitment")
-        if message.committee_id != self.committee.committee_id:
+        committee = self.chain.committee_at(message.height)
+        if message.committee_id != committee.committee_id:
             raise Rejected("REV-1", "the share is from another committee")
         if not ready.batch.entries:
             raise Rejected("REV-1", "an empty height has no shares")
-        signer = self.committee.signing_member(message, release.share.signature, rule="REV-1")
+        signer = committee.signing_member(message, release.share.signature, rule="REV-1")
         if signer != message.member:
             raise Rejected("REV-1", f"member {signer} signed a share in the name of member {message.member}")
         records = self.certify(release.certificate)
@@ -233,6 +249,13 @@ class Follower:
         if held != release.share:
             raise Rejected("REV-1", f"member {signer} sent two different shares", member=signer)
         return (*records, Persist(kind=SHARE, key=u64(message.height) + u16(message.member), value=held.encoded))
+
+    def precompute(self, height: int) -> None:
+        """Do the work on a height's batch that needs no share, while its shares are on their way."""
+        ready = self._known(height)
+        if ready.batch.entries:
+            with self._stage("precompute"):
+                self.chain.committee_at(height).precompute(ready.batch)
 
     def advance(self) -> tuple[tuple[Persist, ...], tuple[Executed, ...]]:
         """Open and execute every height that can be. Wrong shares are left out and their members named.
@@ -252,7 +275,7 @@ class Follower:
             executed = self._run(ready, batch_key)
             self._adopt(executed)
             if executed.reveal is not None:
-                records.append(Persist(kind=REVEAL, key=u64(height), value=executed.reveal.encoded))
+                records.append(_reveal_record(height, executed.reveal))
             done.append(executed)
         return tuple(records), tuple(done)
 
@@ -271,21 +294,30 @@ class Follower:
             if not ready.batch.entries:
                 raise Rejected("REV-4", "an empty height has no reveal")
             batch_key = BatchKey.decode(reveal.batch_key)
-            self.committee.scheme.verify_batch_key(self.committee.public_key, ready.batch, batch_key)
+            self._verify(ready, batch_key)
             executed = self._run(ready, batch_key)
             if executed.reveal != reveal:
                 raise Rejected("REV-4", "outcomes or plaintext roots are not what the batch key yields")
         self._adopt(executed)
         return executed
 
+    def take(self, done: Executed) -> tuple[Persist, ...]:
+        """The next height as another party executed it, checked in full: for who was away, or joined later."""
+        commitment = done.ready.commitment
+        if done.certificate is None:
+            raise Rejected("REV-1", f"height {commitment.height} comes without its certificate")
+        records = self.follow(done.ready.proposal, done.certificate)
+        reveal = self.replay(self._known(commitment.height), done.reveal).reveal
+        return records if reveal is None else (*records, _reveal_record(commitment.height, reveal))
+
     def wrong_shares(self, height: int) -> tuple[int, ...]:
         """Members whose published share of a height does not verify."""
         ready = self._known(height)
-        wrong = []
+        committee, wrong = self.chain.committee_at(height), []
         for signed in self.shares(height):
             share = _share(signed)
             try:
-                self.committee.scheme.verify_share(self.committee.public_key, ready.batch, share)
+                committee.scheme.verify_share(committee.public_key, ready.batch, share)
             except (Malformed, Rejected):
                 wrong.append(share.member)
         return tuple(wrong)
@@ -298,14 +330,23 @@ class Follower:
 
     def _combine(self, ready: Ready) -> BatchKey:
         shares = [_share(signed) for signed in self.shares(ready.commitment.height)]
+        committee = self.chain.committee_at(ready.commitment.height)
+        precomputed = committee.precompute(ready.batch)
         with self._stage("combine"):
-            batch_key, _ = self.committee.scheme.combine(self.committee.public_key, ready.batch, shares)
+            batch_key, _ = committee.scheme.combine(committee.public_key, ready.batch, shares, precomputed)
         return batch_key
+
+    def _verify(self, ready: Ready, batch_key: BatchKey) -> None:
+        committee = self.chain.committee_at(ready.commitment.height)
+        precomputed = committee.precompute(ready.batch)
+        committee.scheme.verify_batch_key(committee.public_key, ready.batch, batch_key, precomputed)
 
     def _can_open(self, ready: Ready) -> bool:
         height = ready.commitment.height
         shares = len(self._shares.get(height, {}))
-        return height in self._certificates and (not ready.batch.entries or shares >= self.committee.key_set.t)
+        return height in self._certificates and (
+            not ready.batch.entries or shares >= self.chain.committee_at(height).key_set.t
+        )
 
     def _run(self, ready: Ready, batch_key: BatchKey | None) -> Executed:
         """The next height on a copy of the ledger: nothing changes here until it is adopted."""
@@ -337,17 +378,17 @@ class Follower:
         self._executed.append(executed)
 
     def _open(self, ready: Ready, batch_key: BatchKey) -> tuple[OpenedEntry, ...]:
-        scheme, public_key = self.committee.scheme, self.committee.public_key
-        precomputed = scheme.precompute(public_key, ready.batch)
-        plaintexts = scheme.decrypt(public_key, ready.batch, batch_key, precomputed)
+        committee = self.chain.committee_at(ready.commitment.height)
+        precomputed = committee.precompute(ready.batch)
+        plaintexts = committee.scheme.decrypt(committee.public_key, ready.batch, batch_key, precomputed)
         return tuple(
-            open_entry(self.committee, transaction, plaintext)
+            open_entry(committee, transaction, plaintext)
             for transaction, plaintext in zip(ready.proposal.transactions, plaintexts, strict=True)
         )
 
     def _order(self, ready: Ready, batch_key_value: bytes) -> tuple[int, ...]:
         batch = [
-            candidate(transaction, sequence=0, base_fee=self.committee.genesis.base_fee)
+            candidate(transaction, sequence=0, base_fee=self.chain.committee.genesis.base_fee)
             for transaction in ready.proposal.transactions
         ]
         policy = Policy(ready.commitment.policy_id)
@@ -378,6 +419,10 @@ class Follower:
                 if at not in certificates or (waiting.batch.entries and at not in reveals):
                     break
                 self.replay(waiting, reveals.get(at))
+
+
+def _reveal_record(height: int, reveal: Reveal) -> Persist:
+    return Persist(kind=REVEAL, key=u64(height), value=reveal.encoded)
 
 
 def _share(signed: SignedShare) -> Share:

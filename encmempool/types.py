@@ -135,6 +135,19 @@ class SignedKeySet(SszObject):
     signatures: Annotated[tuple[Signature, ...], Limit(MAX_MEMBERS)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Erasure(SszObject):
+    """A member's statement that it erased its share under a committee whose key was shared anew."""
+
+    committee_id: Hash
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedErasure(SszObject):
+    message: Erasure
+    signature: Signature
+
+
 # --- transactions and receipts ---------------------------------------------------------------------------------------
 
 
@@ -380,4 +393,5 @@ _OBJECT_TAGS: dict[type, bytes] = {
     DecryptionShare: b"SHAR",
     Abstain: b"ABST",
     KeySet: b"KEYS",
+    Erasure: b"ERAS",
 }

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from threshold.errors import Malformed
 
+MAX_SIZED_BYTES = 1 << 26
+"""Of one item, unless a reader is told otherwise."""
+
 
 def u8(value: int) -> bytes:
     return value.to_bytes(1, "big")
@@ -79,7 +82,7 @@ class Reader:
             raise Malformed(f"{self._what} holds a scalar that is not below the group order")
         return value
 
-    def sized(self, limit: int = 1 << 26) -> bytes:
+    def sized(self, limit: int = MAX_SIZED_BYTES) -> bytes:
         size = self.u32()
         if size > limit:
             raise Malformed(f"{self._what} announces {size} bytes, more than the {limit} allowed")

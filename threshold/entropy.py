@@ -13,7 +13,9 @@ system: Random = secrets.token_bytes
 
 
 def deterministic(seed: bytes) -> Random:
-    """A reproducible stream for tests, vectors and simulated markets. Never for keys that protect anything."""
+    """A reproducible stream: for tests, vectors, simulated markets, and to draw the same again after a restart.
+
+    It protects nothing unless the seed is secret and random."""
     counter = 0
     buffer = b""
 

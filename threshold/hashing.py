@@ -38,6 +38,31 @@ class Tag(bytes, Enum):
     TDH2_WEIGHT = b"encmempool-tdh2-v1-weight"
     TDH2_KEM = b"encmempool-tdh2-v1-kem"
 
+    IBE_IDENTITY = b"encmempool-ibe-v1-identity-BLS12381G1_XMD:SHA-256_SSWU_RO_"
+    IBE_WEIGHT = b"encmempool-ibe-v1-weight"
+    IBE_KEM = b"encmempool-ibe-v1-kem"
+
+    SBTE_POSSESSION = b"encmempool-simple-bte-v1-possession"
+    SBTE_WEIGHT = b"encmempool-simple-bte-v1-weight"
+    SBTE_KEM = b"encmempool-simple-bte-v1-kem"
+
+    FPTX_LABEL = b"encmempool-fptx-v1-label-BLS12381G1_XMD:SHA-256_SSWU_RO_"
+    FPTX_IDENTITY = b"encmempool-fptx-v1-identity"
+    FPTX_SIGNATURE = b"encmempool-fptx-v1-signature"
+    FPTX_KEM = b"encmempool-fptx-v1-kem"
+
+    POWERS_POSSESSION = b"encmempool-powers-v1-possession"
+    POWERS_WEIGHT = b"encmempool-powers-v1-weight"
+    POWERS_MESSAGE = b"encmempool-powers-v1-message"
+
+    MPC_POSSESSION = b"encmempool-mpc-v1-possession"
+    MPC_SHARE_KEY = b"encmempool-mpc-v1-share-key"
+    MPC_MESSAGE = b"encmempool-mpc-v1-message"
+    MPC_TRANSCRIPT = b"encmempool-mpc-v1-transcript"
+    MPC_RANDOMNESS = b"encmempool-mpc-v1-randomness"
+
+    RESHARE_TRANSCRIPT = b"encmempool-reshare-v1-transcript"
+
     SHUFFLE_SEED = b"encmempool-order-v1-shuffle"
     SIGNATURE = b"encmempool-signature-v1"
 

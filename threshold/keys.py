@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -39,7 +40,7 @@ class PublicMaterial:
 
     @property
     def parameter_digest(self) -> bytes:
-        return tagged_hash(Tag.KEY_ID, b"parameters", self.parameters)
+        return parameter_digest(self.parameters)
 
     def key_id(self, network: bytes) -> bytes:
         """32 bytes naming the key in a network. Verification keys are left out: they change with the members."""
@@ -72,6 +73,26 @@ class PublicMaterial:
             )
         except ValueError as error:
             raise Malformed(f"public key material: {error}") from error
+
+
+def parameter_digest(parameters: bytes) -> bytes:
+    """32 bytes naming a key's public parameters."""
+    return tagged_hash(Tag.KEY_ID, b"parameters", parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a key allows; None where it sets no limit.
+
+    batch     ciphertexts in one batch
+    rounds    the last round of a scheme that opens one batch a round; rounds are numbered from 1
+    """
+
+    batch: int | None = None
+    rounds: int | None = None
+
+
+UNLIMITED = Limits()
 
 
 class KeyShare:
@@ -128,12 +149,41 @@ class Seat:
     network          the genesis root, which the key's name depends on
     ceremony_id      never used before
     round_seconds    the longest a round waits for a member
+    limits           what the key has to allow, for schemes that limit batches or rounds
     resume           this member's records of an earlier run, or empty
     """
 
     index: int
     n: int
     t: int
+    network: bytes
+    ceremony_id: bytes
+    signer: Signer
+    peers: PeerVerifier
+    random: Random
+    round_seconds: float
+    limits: Limits = UNLIMITED
+    resume: tuple[Persist, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResharingSeat:
+    """One peer's place in the ceremony that hands a key to the next committee.
+
+    index            among the peers: members 1..n of the next committee, in its order, then those who leave
+    n, t             of the next committee
+    dealers          peer index -> that peer's member index in the committee that holds the key
+    public           the key, with the verification keys of those who hold it
+    share            this peer's share of it, or None for one who joins
+    ceremony_id      never used before
+    """
+
+    index: int
+    n: int
+    t: int
+    dealers: Mapping[int, int]
+    public: PublicMaterial
+    share: KeyShare | None
     network: bytes
     ceremony_id: bytes
     signer: Signer

@@ -43,28 +43,37 @@ class KnowledgeProof(Generic[Point]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnowledgeStatement(Generic[Point]):
-    """ "I know x with public = x * generator", bound to a tag and a context."""
+    """ "I know x with public = x * base", bound to a tag and a context.
+
+    base    None for the generator. Another one is bound too: as the last item of the context
+    """
 
     public: Point
     tag: Tag
     context: tuple[bytes, ...]
+    base: Point | None = None
 
     def challenge(self, group: Group[Point], commitment: Point) -> int:
-        return challenge(self.tag, *self.context, group.encode(self.public), group.encode(commitment))
+        base = () if self.base is None else (group.encode(self.base),)
+        return challenge(self.tag, *self.context, *base, group.encode(self.public), group.encode(commitment))
+
+    def multiply(self, group: Group[Point], scalar: int) -> Point:
+        """That multiple of the base."""
+        return group.multiply(group.generator if self.base is None else self.base, scalar)
 
 
 def prove_knowledge(
     group: Group[Point], statement: KnowledgeStatement[Point], secret: int, random: Random
 ) -> KnowledgeProof[Point]:
     a = entropy.scalar(random, ORDER)
-    commitment = group.multiply(group.generator, a)
+    commitment = statement.multiply(group, a)
     c = statement.challenge(group, commitment)
     return KnowledgeProof(commitment=commitment, response=(a + c * secret) % ORDER)
 
 
 def verify_knowledge(group: Group[Point], statement: KnowledgeStatement[Point], proof: KnowledgeProof[Point]) -> bool:
     c = statement.challenge(group, proof.commitment)
-    left = group.multiply(group.generator, proof.response)
+    left = statement.multiply(group, proof.response)
     return group.equal(left, group.add(proof.commitment, group.multiply(statement.public, c)))
 
 
@@ -74,7 +83,8 @@ def verify_knowledge_batch(
     proofs: Sequence[KnowledgeProof[Point]],
     random: Random,
 ) -> bool:
-    """Whether all proofs hold, up to an error of 2^-128. One multi-scalar multiplication of 2k+1 terms.
+    """Whether all proofs hold, up to an error of 2^-128. One multi-scalar multiplication of 2k+1 terms, and one more
+    for every base other than the generator.
 
     The weights are fresh per call: fixed ones would let errors be chosen that cancel.
     """
@@ -88,7 +98,11 @@ def verify_knowledge_batch(
         c = statement.challenge(group, proof.commitment)
         points += (proof.commitment, statement.public)
         scalars += (-weight, -weight * c)
-        total += weight * proof.response
+        if statement.base is None:
+            total += weight * proof.response
+        else:
+            points.append(statement.base)
+            scalars.append(weight * proof.response)
     combined = group.msm([*points, group.generator], [*scalars, total])
     return group.equal(combined, group.identity)
 

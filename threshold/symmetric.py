@@ -1,4 +1,4 @@
-"""HKDF-SHA256 and the payload AEAD, ChaCha20-Poly1305. The only file that imports pycryptodome.
+"""HKDF-SHA256 and the payload AEAD, ChaCha20-Poly1305. Only this file and `threshold.onetime` import pycryptodome.
 
 A key is derived for one ciphertext and used once, so the nonce is zero. ChaCha20-Poly1305 does not commit to its
 key; the schemes' transcripts cover the body, and the key is a function of the ciphertext, so nothing rests on that.

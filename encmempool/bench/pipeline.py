@@ -42,7 +42,7 @@ from threshold.entropy import Random
 from threshold.sansio import Send
 from threshold.schemes.registry import load_scheme
 
-CRITICAL_PATH = ("commit", "vote", "share", "receive", "combine", "decrypt", "execute", "store")
+CRITICAL_PATH = ("commit", "vote", "precompute", "share", "receive", "combine", "decrypt", "execute", "store")
 PER_TRANSACTION = ("encrypt", "admit")
 
 
@@ -60,7 +60,7 @@ def run(
     t = default_threshold(members) if threshold is None else threshold
     if not 1 <= batch <= 4096:
         raise ValueError(f"a batch holds 1 to 4096 transactions, not {batch}")
-    stages = Stages()
+    stages, info = Stages(), load_scheme(scheme, backend).info
     with tempfile.TemporaryDirectory(prefix="encmempool-bench-") as folder:
         home, password = fresh_home(Path(folder))
         market = Market.draw(seed, batch)
@@ -71,6 +71,8 @@ def run(
             policy=Policy.ARRIVAL,
             funded=tuple(person.address for person in people),
             reduced_threshold=t < default_threshold(members),
+            batch_limit=batch if info.limits_batch else None,
+            rounds=1 if info.limits_rounds else None,
         )
         progress(f"key generation by {members} members")
         with stages("keygen"):
@@ -117,7 +119,6 @@ class _Node:
         self._sequencer_store = home.store("sequencer")
         self._sequencer = Sequencer(
             terms=committee.terms,
-            committee_id=committee.committee_id,
             identity=home.identity("sequencer", password),
             verifier=committee,
             state=self._follower,
@@ -158,6 +159,7 @@ class _Node:
             *_, send = other.vote(Proposal.decode(message), now_ms=now_ms)
             votes.append(SignedVote.decode(_message(send)))
         certificate = OrderCertificate(vote=votes[0].message, signatures=tuple(vote.signature for vote in votes))
+        self._follower.precompute(certificate.vote.height)
         with self._stages("share"):
             sent = perform(first.release(certificate), self._store)
         releases = [_message(send) for send in (*sent, *(other.release(certificate)[-1] for other in others))]
@@ -184,7 +186,7 @@ def _encrypt(
         scheme=committee.scheme,
         public_key=committee.public_key,
         identity=person,
-        valid_until=1_000,
+        valid_until=1 if committee.terms.addresses_height else 1_000,
         random=random,
     )
 

@@ -21,6 +21,11 @@ class Stages:
         finally:
             self._ns[name] = self._ns.get(name, 0) + time.perf_counter_ns() - start
 
+    def add(self, other: Stages) -> None:
+        """Count what ran elsewhere as if it had run here."""
+        for name, ns in other._ns.items():
+            self._ns[name] = self._ns.get(name, 0) + ns
+
     def ms(self, name: str) -> float:
         """Milliseconds so far, 0 for a stage that never ran."""
         return self._ns.get(name, 0) / 1e6

@@ -13,7 +13,10 @@ from encmempool import genesis as genesis_file, identity, keysets
 from encmempool.conformance.vectors import Json
 from encmempool.errors import Malformed
 from encmempool.network.ceremony import ceremony_id
-from encmempool.types import Genesis, SignedKeySet
+from encmempool.types import Erasure, Genesis, KeySet, SignedKeySet, signing_digest
+from threshold.curve import DEFAULT_BACKEND
+from threshold.keys import Limits
+from threshold.schemes.registry import load_scheme
 
 
 def _bytes(text: str) -> bytes:
@@ -37,11 +40,11 @@ def read_genesis(given: Json) -> Json:
 
 
 def name_ceremony(given: Json) -> Json:
-    assert given["attempt"] == "1", "this package makes one attempt"
     scheme = SimpleNamespace(info=SimpleNamespace(number=int(given["scheme"])))
     members = [_bytes(member) for member in given["members"]]
     root = _bytes(given["genesis_root"])
-    made = ceremony_id(root, scheme, epoch=int(given["epoch"]), members=members, t=int(given["t"]))
+    epoch, t, attempt = (int(given[name]) for name in ("epoch", "t", "attempt"))
+    made = ceremony_id(root, scheme, epoch=epoch, members=members, t=t, attempt=attempt)
     return {"ceremony_id": _hex(made)}
 
 
@@ -71,8 +74,42 @@ def default_threshold(given: Json) -> Json:
 
 def check_key_set(given: Json) -> Json:
     genesis = Genesis.decode(_bytes(given["genesis"]))
-    committee = keysets.Committee.load(genesis, SignedKeySet.decode(_bytes(given["signed_key_set"])))
+    signed = SignedKeySet.decode(_bytes(given["signed_key_set"]))
+    return _names(keysets.Committee.load(genesis, signed, _bytes(given.get("parameters", "0x"))))
+
+
+def check_successor(given: Json) -> Json:
+    """After a key set of the scheme `clear`, whose own signatures nobody looks at any more."""
+    before = keysets.Committee(
+        genesis=Genesis.decode(_bytes(given["genesis"])),
+        signed=SignedKeySet(message=KeySet.decode(_bytes(given["predecessor"])), signatures=()),
+        scheme=load_scheme("clear"),
+        public_key=None,
+    )
+    signed = SignedKeySet.decode(_bytes(given["signed_key_set"]))
+    return _names(before.load_successor(signed, _bytes(given.get("parameters", "0x"))))
+
+
+def _names(committee: keysets.Committee) -> Json:
     return {"committee_id": _hex(committee.committee_id), "key_id": _hex(committee.key_set.key_id)}
+
+
+def check_form(given: Json) -> Json:
+    genesis, key_set = Genesis.decode(_bytes(given["genesis"])), KeySet.decode(_bytes(given["key_set"]))
+    keysets._check_form(key_set, genesis, DEFAULT_BACKEND)
+    return {}
+
+
+def check_limits(given: Json) -> Json:
+    limits = {name: None if value is None else int(value) for name, value in given["limits"].items()}
+    keysets._check_limits(KeySet.decode(_bytes(given["key_set"])), Limits(**limits))
+    return {}
+
+
+def erasure_digest(given: Json) -> Json:
+    erasure = Erasure(committee_id=_bytes(given["committee_id"]))
+    digest = signing_digest(erasure, _bytes(given["genesis_root"]))
+    return {"erasure": _hex(erasure.encoded), "root": _hex(erasure.root), "digest": _hex(digest)}
 
 
 OPERATIONS: dict[str, Callable[[Json], Json]] = {
@@ -84,4 +121,8 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "recover": recover,
     "default_threshold": default_threshold,
     "check_key_set": check_key_set,
+    "check_successor": check_successor,
+    "check_form": check_form,
+    "check_limits": check_limits,
+    "erasure_digest": erasure_digest,
 }

@@ -20,7 +20,7 @@ from encmempool.execution.ledger import AccountState, LedgerState, TokenBalance
 from encmempool.execution.pools import Pool
 from encmempool.types import State, signing_digest, state_root
 from threshold import entropy, hashing
-from threshold.curve import DEFAULT_BACKEND, ORDER, Group, load_backend
+from threshold.curve import DEFAULT_BACKEND, ORDER, Backend, Group, load_backend
 from threshold.encoding import Reader, enc
 from threshold.hashing import Tag
 
@@ -78,6 +78,11 @@ def _hash_to_g1(group: Group[Any], given: Json) -> Json:
     return {"point": to_hex(group.encode(group.hash_to_curve(from_hex(given["message"]), from_hex(given["tag"]))))}
 
 
+def _pairing(curve: Backend, given: Json) -> Json:
+    value = curve.pairing(curve.g1.decode(from_hex(given["g1"])), curve.g2.decode(from_hex(given["g2"])))
+    return {"value": to_hex(curve.gt_encode(value))}
+
+
 def _ssz_decode(given: Json) -> Json:
     value = object_type(given["type"]).decode(from_hex(given["encoded"]))
     return {"value": to_json(value), "root": to_hex(value.root)}
@@ -126,6 +131,7 @@ def operations(backend: str) -> dict[str, Callable[[Json], Json]]:
         "decode_g1": partial(_decode_point, curve.g1),
         "decode_g2": partial(_decode_point, curve.g2),
         "hash_to_g1": partial(_hash_to_g1, curve.g1),
+        "pairing": partial(_pairing, curve),
         "ssz_decode": _ssz_decode,
         "ssz_encode": _ssz_encode,
         "signing_digest": _signing_digest,

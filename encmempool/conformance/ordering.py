@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from encmempool import envelope, ordering
 from encmempool.conformance.state import OneState, accounts_of
@@ -12,13 +13,14 @@ from encmempool.errors import Malformed
 from encmempool.identity import Identity, recover_signer
 from encmempool.mempool import Mempool, Pending
 from encmempool.ordering import Candidate, Policy
-from encmempool.sequencer import RECEIPT, TRANSACTION, Sequencer
+from encmempool.sequencer import ANNOUNCED, COMMITMENT, RECEIPT, TRANSACTION, CommittedBatch, Sequencer
 from encmempool.store import MemoryStore
 from encmempool.types import (
     BatchList,
     EncryptedTransaction,
     Genesis,
     KeySet,
+    OrderCommitment,
     Proposal,
     Receipt,
     SignedCommitment,
@@ -99,7 +101,13 @@ class _AnyCiphertext:
 
 def _terms(given: Json) -> Terms:
     genesis, key_set = Genesis.decode(_bytes(given["genesis"])), KeySet.decode(_bytes(given["key_set"]))
-    return Terms(genesis=genesis, key_set=key_set, overhead_bytes=0, addresses_height=False)
+    addresses_height = given.get("addresses_height", False)
+    return Terms(genesis=genesis, key_set=key_set, overhead_bytes=0, addresses_height=addresses_height)
+
+
+def _successors(given: Json) -> list[Terms]:
+    first = _terms(given)
+    return [replace(first, key_set=KeySet.decode(_bytes(item))) for item in given.get("successors", [])]
 
 
 def _state(given: Json) -> OneState:
@@ -116,6 +124,8 @@ def _transactions(given: Json, field: str) -> list[EncryptedTransaction]:
 
 def _mempool(given: Json) -> Mempool:
     mempool = Mempool(_terms(given), _AnyCiphertext(), _state(given))
+    for terms in _successors(given):
+        mempool.adopt(terms)
     for sequence, transaction in enumerate(_transactions(given, "live")):
         mempool.add(Pending(transaction=transaction, sequence=sequence))
     mempool.commit(_transactions(given, "in_flight"))
@@ -137,7 +147,8 @@ def admit(given: Json) -> Json:
 def select(given: Json) -> Json:
     mempool, height = _mempool(given), int(given["height"])
     mempool.expire(height=height)
-    chosen = mempool.select(height=height, policy=Policy(_terms(given).key_set.policy_id))
+    policy = Policy(mempool.epochs.at(height).key_set.policy_id)
+    chosen = mempool.select(height=height, policy=policy)
     return {"tx_ids": [_hex(pending.transaction.tx_id) for pending in chosen]}
 
 
@@ -145,7 +156,8 @@ def select(given: Json) -> Json:
 
 
 def _sequencer(given: Json) -> Sequencer:
-    """Restored from records that hold the live transactions."""
+    """Restored from records that hold the live transactions and, if given, the commitment before and the key set
+    announced."""
     terms, store = _terms(given), MemoryStore()
     for sequence, transaction in enumerate(_transactions(given, "live")):
         receipt = Receipt(
@@ -159,9 +171,16 @@ def _sequencer(given: Json) -> Sequencer:
         stored = SignedReceipt(message=receipt, signature=bytes(65)).encoded
         store.put([Persist(kind=TRANSACTION, key=transaction.tx_id, value=transaction.encoded)])
         store.put([Persist(kind=RECEIPT, key=u64(sequence), value=stored)])
+    if "parent" in given:
+        parent = SignedCommitment(message=OrderCommitment.decode(_bytes(given["parent"])), signature=bytes(65))
+        batch = CommittedBatch(commitment=parent, tx_ids=())
+        store.put([Persist(kind=COMMITMENT, key=u64(parent.message.height), value=batch.encoded)])
+    if "announced" in given:
+        announced = KeySet.decode(_bytes(given["announced"]))
+        store.put([Persist(kind=ANNOUNCED, key=announced.predecessor, value=announced.encoded)])
     return Sequencer(
         terms=terms,
-        committee_id=terms.key_set.root,
+        successors=_successors(given),
         identity=Identity(_bytes(given["sequencer_key"])),
         verifier=_AnyCiphertext(),
         state=_state(given),

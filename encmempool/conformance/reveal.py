@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-from encmempool import audit
+from encmempool import audit, client
 from encmempool.conformance.voting import any_batch, committee_of, from_hex, ready, to_hex
 from encmempool.errors import Malformed
 from encmempool.ethereum import EthereumTransaction
@@ -271,6 +272,16 @@ def _replay(given: Json) -> Json:
     return {"receipts": [_receipt(one) for one in executed.receipts], "state_root": to_hex(executed.state.root)}
 
 
+def _never_committed(given: Json) -> Json:
+    """`revealed` is all that is asked of the height that a header addresses."""
+    revealed = given["revealed"]
+    executed = None if revealed is None else SimpleNamespace(reveal=object() if revealed else None)
+    sequencer = SimpleNamespace(height=int(given["head"]), key_end=lambda key_id: int(given["key_end"]))
+    network: Any = SimpleNamespace(sequencer=sequencer, follower=SimpleNamespace(executed_at=lambda height: executed))
+    outcome = client._never_committed(network, Header.decode(from_hex(given["header"])))
+    return {"outcome": None if outcome is None else outcome.text}
+
+
 def _take_share(given: Json) -> Json:
     commitment = OrderCommitment.decode(from_hex(given["commitment"]))
     committee = committee_of(
@@ -315,6 +326,7 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "plaintext_root": _plaintext_root,
     "make_reveal": _make_reveal,
     "replay": _replay,
+    "never_committed": _never_committed,
     "take_share": _take_share,
     "audit_records": _audit_records,
 }

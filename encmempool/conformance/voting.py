@@ -8,7 +8,9 @@ from typing import Any
 
 from encmempool.committee import (
     ABSTENTION,
+    ROUND_GUARD,
     SHARE,
+    SUCCESSOR,
     VOTE,
     Ballot,
     Chain,
@@ -18,9 +20,10 @@ from encmempool.committee import (
     vote_for,
 )
 from encmempool.conformance.state import OneState, accounts_of
+from encmempool.errors import Conflict, Rejected
 from encmempool.keysets import NO_END, Committee, default_threshold
 from encmempool.ssz import SszObject
-from encmempool.store import MemoryStore, Records
+from encmempool.store import MemoryStore, Store
 from encmempool.types import (
     ZERO_HASH,
     Deadlines,
@@ -137,8 +140,10 @@ def ready(
     )
 
 
-def chain_of(committee: Committee, state: OneState, checked: Sequence[Ready] = ()) -> Chain:
-    chain = Chain(committee, state)
+def chain_of(
+    committee: Committee, state: OneState, checked: Sequence[Ready] = (), *, successors: Sequence[Committee] = ()
+) -> Chain:
+    chain = Chain(committee, state, successors=successors)
     chain._heights.extend(checked)
     return chain
 
@@ -158,13 +163,15 @@ def _check_commitment(given: Json) -> Json:
     signed = SignedCommitment.decode(from_hex(given["commitment"]))
     previous = None if given["previous"] is None else OrderCommitment.decode(from_hex(given["previous"]))
     transactions = tuple(EncryptedTransaction.decode(from_hex(one)) for one in given["transactions"])
+    genesis: dict[str, Any] = {
+        "timestamp_ms": int(network["timestamp_ms"]),
+        "gas_limit": int(network["gas_limit"]),
+    }
     committee = committee_of(
         from_hex(network["genesis_root"]),
         members=(),
         t=1,
         committee_id=from_hex(key_set["committee_id"]),
-        timestamp_ms=int(network["timestamp_ms"]),
-        gas_limit=int(network["gas_limit"]),
         key_id=from_hex(key_set["key_id"]),
         sequencer=from_hex(key_set["sequencer"]),
         batch_limit=int(key_set["batch_limit"]),
@@ -172,15 +179,19 @@ def _check_commitment(given: Json) -> Json:
         start_height=int(key_set["start_height"]),
         start_parent=from_hex(key_set["start_parent"]),
         start_round=int(key_set["start_round"]),
+        rounds=int(key_set.get("rounds", "0")),
+        **genesis,
     )
     view = (
         OneState(height=-1, root=b"")
         if state is None
         else OneState(height=int(state["height"]), root=from_hex(state["root"]))
     )
-    before = [] if previous is None else [ready(committee, previous)]
-    length = 0 if previous is None else previous.height - committee.key_set.start_height + 1
-    chain = chain_of(committee, view, before * length)
+    if previous is None:
+        chain = chain_of(committee, view)
+    else:
+        first = committee_of(committee.genesis.root, members=(), t=1, start_height=previous.height, **genesis)
+        chain = chain_of(first, view, [ready(first, previous)], successors=[committee])
     proposal = Proposal(commitment=signed, transactions=transactions, receipts=())
     chain._check_commitment(proposal, None if given["now_ms"] is None else int(given["now_ms"]))
     return {"root": to_hex(signed.message.root)}
@@ -201,6 +212,8 @@ def _check_batch(given: Json) -> Json:
         key_id=commitment.key_id,
         start_height=commitment.executed_height + 1,
     )
+    addresses_height = key_set.get("addresses_height", False)
+    committee.__dict__["terms"] = replace(committee.terms, addresses_height=addresses_height)
     unexecuted = tuple(_transaction_of(from_hex(sender), commitment) for sender in given["unexecuted_senders"])
     heights = [
         ready(
@@ -308,16 +321,26 @@ def _guard(given: Json) -> Json:
         committee_id=ZERO_HASH if checked is None else checked.committee_id,
         key_id=ZERO_HASH if checked is None else checked.key_id,
         start_height=1 if checked is None else checked.height,
+        rounds=2**32 - 1 if "other_share" in given else 0,
     )
     heights = []
     if checked is not None:
         heights = [ready(committee, checked, any_batch(checked))]
+    store = _records(stored)
+    if "other_share" in given:
+        other = SignedShare.decode(from_hex(given["other_share"])).message
+        name, value = committee.key_set.key_id + u64(other.round), b"share" + other.commitment_root
+        store.put([Persist(kind=ROUND_GUARD, key=name, value=value)])
+    if "successor" in given:
+        successor = SignedKeySet(message=KeySet.decode(from_hex(given["successor"])), signatures=())
+        store.put([Persist(kind=SUCCESSOR, key=committee.committee_id, value=successor.encoded)])
     member = Member(
         index=int(given["member"]),
         chain=chain_of(committee, OneState(height=0, root=ZERO_HASH), heights),
+        committee=committee,
         identity=_Signer(),
         key_share=KeyShare(int(given["member"]), bytes(32)),
-        records=_records(stored),
+        records=store,
         random=deterministic(b"guard"),
     )
     if asked is not None:
@@ -326,32 +349,74 @@ def _guard(given: Json) -> Json:
         effects = member.abstain(int(action["abstain"]))
     else:
         effects = member.release(OrderCertificate.decode(from_hex(action["release"])))
+    try:
+        store.put([effect for effect in effects if isinstance(effect, Persist)])
+    except Conflict as error:
+        # The store itself refuses a second share in a round, before anything leaves.
+        raise Rejected("SHR-2", str(error)) from error
     return {"sends": _sent(effects, stored)}
 
 
-_GUARDED = ("vote", "share", "abstention")
-
-
-def _records(stored: dict[str, bytes | None]) -> Records:
+def _records(stored: dict[str, bytes | None]) -> Store:
     store = MemoryStore()
     vote, share, abstention = (stored[name] for name in _GUARDED)
     if vote is not None:
         store.put([Persist(kind=VOTE, key=u64(SignedVote.decode(vote).message.height), value=vote)])
     if share is not None:
-        signed = SignedShare.decode(share)
-        message = signed.message
-        vote_made = Vote(
-            committee_id=message.committee_id,
-            height=message.height,
-            round=message.round,
-            commitment_root=message.commitment_root,
-        )
-        release = ShareRelease(share=signed, certificate=OrderCertificate(vote=vote_made, signatures=()))
-        store.put([Persist(kind=SHARE, key=u64(message.height), value=release.encoded)])
+        store.put([_share_record(SignedShare.decode(share))])
     if abstention is not None:
         height = SignedAbstain.decode(abstention).message.height
         store.put([Persist(kind=ABSTENTION, key=u64(height), value=abstention)])
     return store
+
+
+def _share_record(signed: SignedShare) -> Persist:
+    message = signed.message
+    vote = Vote(
+        committee_id=message.committee_id,
+        height=message.height,
+        round=message.round,
+        commitment_root=message.commitment_root,
+    )
+    release = ShareRelease(share=signed, certificate=OrderCertificate(vote=vote, signatures=()))
+    return Persist(kind=SHARE, key=u64(message.height), value=release.encoded)
+
+
+def _sign_successor(given: Json) -> Json:
+    key_set = KeySet.decode(from_hex(given["key_set"]))
+    before = None if given["before"] is None else OrderCommitment.decode(from_hex(given["before"]))
+    committee = committee_of(
+        key_set.genesis_root,
+        members=(),
+        t=1,
+        committee_id=from_hex(given["committee_id"]),
+        key_id=from_hex(given["key_id"]),
+        encryption_key=b"the key in use",  # KEY-9 looks at it; what these key sets bring is theirs
+        start_height=1 if before is None else before.height,
+    )
+    store = MemoryStore()
+    for encoded in given["shares"]:
+        share = DecryptionShare.decode(from_hex(encoded))
+        store.put([_share_record(SignedShare(message=share, signature=_NO_SIGNATURE))])
+    if given["signed"] is not None:
+        signed = SignedKeySet(message=KeySet.decode(from_hex(given["signed"])), signatures=())
+        store.put([Persist(kind=SUCCESSOR, key=committee.committee_id, value=signed.encoded)])
+    member = Member(
+        index=1,
+        chain=chain_of(
+            committee,
+            OneState(height=0, root=ZERO_HASH),
+            [] if before is None else [ready(committee, before, any_batch(before))],
+        ),
+        committee=committee,
+        identity=_Signer(),
+        key_share=KeyShare(1, bytes(32)),
+        records=store,
+        random=deterministic(b"successor"),
+    )
+    member.sign_successor(key_set)
+    # Signing is deterministic, so a member signs the same key set again instead of reading its bytes.
+    return {"sends": "new" if given["signed"] is None else "stored"}
 
 
 def _sent(effects: Sequence[Persist | Send], stored: dict[str, bytes | None]) -> str:
@@ -375,4 +440,5 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "check_certificate": _check_certificate,
     "share_digest": _share_digest,
     "guard": _guard,
+    "sign_successor": _sign_successor,
 }

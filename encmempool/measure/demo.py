@@ -11,6 +11,7 @@ Everything runs for real: key ceremony, SQLite, signatures, ciphertexts, ledger,
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,10 +23,12 @@ from typing import Any
 from encmempool import audit
 from encmempool.bench.machine import machine, versions
 from encmempool.bench.stages import Stages
+from encmempool.errors import Malformed
 from encmempool.ethereum import decode_signed
 from encmempool.execution import router
 from encmempool.execution.ledger import Entry, ExecutionReceipt
 from encmempool.genesis import SIZE_CLASSES, ledger_of
+from encmempool.home import Home, Password
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.measure.attacker import (
@@ -39,21 +42,52 @@ from encmempool.measure.attacker import (
     measure,
 )
 from encmempool.measure.market import ATTACKER, Market, Order, Reserves, from_receipts, play, sign_order
-from encmempool.network.local import LocalNetwork, Plan, create_network, development_genesis, fresh_home
+from encmempool.network.local import (
+    LocalNetwork,
+    Plan,
+    create_network,
+    development_genesis,
+    fresh_home,
+    load_committees,
+)
 from encmempool.ordering import Policy
 from encmempool.sequencer import TRANSACTION
 from encmempool.transactions import encrypt_transaction, unpad
 from encmempool.types import EncryptedTransaction, PoolState
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
+from threshold.schemes.base import Batch, BatchKey
 from threshold.schemes.registry import load_scheme
 
-STAGES = ("keygen", "encrypt", "admit", "commit", "vote", "share", "combine", "decrypt", "execute", "audit")
+STAGES = (
+    "keygen",
+    "encrypt",
+    "admit",
+    "commit",
+    "vote",
+    "precompute",
+    "share",
+    "combine",
+    "decrypt",
+    "execute",
+    "audit",
+)
 TRAINING_SWAPS = 64_000
 MAX_TRAINING_MARKETS = 4_000
 _FIRST_TRAINING_SEED = 1_000_000
 _VALID_HEIGHTS = 10_000
+_ADDRESSED_HEIGHT = 1
+_ROUNDS = 16
 _MAX_TRANSACTIONS = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Created:
+    """A network without transactions: where its home is, and how long its key ceremony took."""
+
+    path: Path
+    password: Password
+    stages: Stages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +98,7 @@ class _Run:
     stages: Stages
     envelopes: tuple[EncryptedTransaction, ...]
     share_bytes: int
+    left_out_opens: bool
 
 
 def run(
@@ -96,10 +131,12 @@ def run(
     chosen, active = choice.best.strategy, choice.best_active.strategy
     if not load_scheme(scheme, backend).info.hides:
         chosen = active = ReadingSandwich(size_classes=SIZE_CLASSES)
-    progress(f"encrypted: {members} members generate a key; the attacker plays {chosen.name}")
-    played = world.encrypted(chosen)
-    progress(f"encrypted once more, with {active.name}")
-    alternative = played if active is chosen else world.encrypted(active)
+    with tempfile.TemporaryDirectory(prefix="encmempool-demo-") as folder:
+        progress(f"encrypted: {members} members generate a key; the attacker plays {chosen.name}")
+        created = world.create(Path(folder))
+        played = world.encrypted(chosen, created)
+        progress(f"encrypted once more, with {active.name}")
+        alternative = played if active is chosen else world.encrypted(active, created)
     return {
         "schema": "encmempool.demo/1",
         "seed": seed,
@@ -117,6 +154,7 @@ def run(
             "training_markets": training,
         },
         "stages_ms": {name: round(played.stages.ms(name), 3) for name in STAGES},
+        "left_out_opens": played.left_out_opens,
         "bytes": {
             "transaction": round(sum(len(e.encoded) for e in played.envelopes) / len(played.envelopes)),
             "ciphertext_overhead": load_scheme(scheme, backend).info.ciphertext_overhead_bytes,
@@ -160,7 +198,12 @@ class _World:
         senders = {ATTACKER, *(order.sender for order in market.orders)}
         self._people = {sender: _identity(market.seed, sender) for sender in senders}
         pool = market.pool
+        limits, count = self._scheme.info, len(market.orders)
+        plans = (strategy.plan([b""] * count, market.reserves, Random(0)) for strategy in BLIND_STRATEGIES)
+        largest = count + max(map(len, plans))
         self._plan = Plan(
+            batch_limit=largest if limits.limits_batch else None,
+            rounds=_ROUNDS if limits.limits_rounds else None,
             members=members,
             threshold=threshold,
             policy=Policy.ARRIVAL,
@@ -174,15 +217,14 @@ class _World:
         block = arrange(self._market.orders, greedy_sandwich(self._market.reserves, self._market.orders))
         return self._measured(block, self._executed_in_the_clear(block))
 
-    def encrypted(self, strategy: BlindStrategy) -> _Run:
+    def encrypted(self, strategy: BlindStrategy, created: _Created) -> _Run:
         """The same through the network, the attacker's placements put where it wants them."""
         stages, orders = Stages(), self._market.orders
+        stages.add(created.stages)
+        password = created.password
         with tempfile.TemporaryDirectory(prefix="encmempool-demo-") as folder:
-            home, password = fresh_home(Path(folder))
-            with stages("keygen"):
-                committee = create_network(
-                    home, self._plan, self._scheme, password, random=entropy.system, backend=self._backend
-                )
+            home = Home(Path(shutil.copytree(created.path, Path(folder) / "home")))
+            (committee,) = load_committees(home, backend=self._backend)
             network = LocalNetwork(home, password=lambda: password, backend=self._backend, stage=stages)
             payloads = self._signed(orders)
             with stages("encrypt"):
@@ -201,7 +243,9 @@ class _World:
             recorded = {value for _, value in home.store("sequencer").scan(TRANSACTION)}
             if not recorded.issuperset(view):
                 raise AssertionError("the attacker saw other bytes than the sequencer recorded")
+            left_out = self._encrypt(committee, orders[0], payloads[0])
             receipts = _play_heights(network, stages)
+            left_out_opens = _opens(network, left_out)
             with stages("audit"):
                 report = audit.verify(audit.export(network), backend=self._backend)
             if report.state_root != network.follower.latest.root:
@@ -214,7 +258,16 @@ class _World:
             stages=stages,
             envelopes=tuple(users),
             share_bytes=share_bytes,
+            left_out_opens=left_out_opens,
         )
+
+    def create(self, folder: Path) -> _Created:
+        """The network before its first transaction; every run plays on a copy of it."""
+        stages = Stages()
+        home, password = fresh_home(folder)
+        with stages("keygen"):
+            create_network(home, self._plan, self._scheme, password, random=entropy.system, backend=self._backend)
+        return _Created(path=home.path, password=password, stages=stages)
 
     def _signed(self, block: Sequence[Order]) -> list[bytes]:
         """Every order as its sender's signed transaction; the same bytes for the same user in every run."""
@@ -232,7 +285,7 @@ class _World:
             scheme=committee.scheme,
             public_key=committee.public_key,
             identity=self._people[order.sender],
-            valid_until=_VALID_HEIGHTS,
+            valid_until=_ADDRESSED_HEIGHT if committee.terms.addresses_height else _VALID_HEIGHTS,
             random=entropy.system,
         )
 
@@ -268,10 +321,27 @@ def _play_heights(network: LocalNetwork, stages: Stages) -> list[ExecutionReceip
         with stages("commit"):
             proposal = network.commit()
         certificate = network.vote(proposal, stage=stages)
+        network.follower.precompute(certificate.vote.height)
         network.release(certificate, stage=stages)
         for executed in network.execute():
             receipts += executed.receipts
     return receipts
+
+
+def _opens(network: LocalNetwork, left_out: EncryptedTransaction) -> bool:
+    """Whether what is public after the first height opens a ciphertext that was made for it and left out of it."""
+    committee, executed = network.committees[0], network.follower.executed_at(1)
+    if executed is None or executed.reveal is None:
+        raise AssertionError("the first height was not revealed")
+    commitment = executed.ready.commitment
+    entry = committee.verify_ciphertext(left_out)
+    batch = Batch(key_id=committee.key_set.key_id, height=1, round=commitment.round, entries=(entry,))
+    batch_key = BatchKey.decode(executed.reveal.batch_key)
+    try:
+        (opened,) = committee.scheme.decrypt(committee.public_key, batch, batch_key, committee.precompute(batch))
+    except Malformed:
+        return False
+    return isinstance(opened, bytes)
 
 
 def _result(receipt: ExecutionReceipt) -> tuple[str, bool, int, int, int]:

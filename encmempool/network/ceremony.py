@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from encmempool.errors import Rejected
 from encmempool.identity import Identity, recover
-from encmempool.keysets import default_threshold
+from encmempool.keysets import Committee, default_threshold, public_material
 from encmempool.types import KeySet, SignedKeySet, signing_digest
 from threshold.encoding import u16, u64
 from threshold.entropy import Random
 from threshold.hashing import Tag, tagged_hash
-from threshold.keys import KeyGenerationParty, KeyMaterial, Seat
+from threshold.keys import UNLIMITED, KeyGenerationParty, KeyMaterial, KeyShare, Limits, ResharingSeat, Seat
 from threshold.sansio import Effect, Send
-from threshold.schemes.base import Scheme
+from threshold.schemes.base import ResharingScheme, Scheme
 
 ROUND_SECONDS = 60.0
 
@@ -32,11 +33,18 @@ class Addresses:
             return False
 
 
-def ceremony_id(genesis_root: bytes, scheme: Scheme, *, epoch: int, members: Sequence[bytes], t: int) -> bytes:
-    """Names the attempt, since the key does not exist yet."""
+def ceremony_id(
+    genesis_root: bytes, scheme: Scheme, *, epoch: int, members: Sequence[bytes], t: int, attempt: int
+) -> bytes:
+    """Names the attempt, since the key does not exist yet. No attempt has a number that another had."""
     return tagged_hash(
-        Tag.CEREMONY_ID, genesis_root, bytes([scheme.info.number]), u64(epoch), b"".join(members), u16(t), u64(1)
+        Tag.CEREMONY_ID, genesis_root, bytes([scheme.info.number]), u64(epoch), b"".join(members), u16(t), u64(attempt)
     )
+
+
+def fresh_attempt(random: Random) -> int:
+    """64 random bits: nobody has to remember how many attempts there were."""
+    return int.from_bytes(random(8), "big")
 
 
 def check_committee(scheme: Scheme, n: int, t: int, *, reduced_allowed: bool) -> None:
@@ -56,11 +64,19 @@ def check_committee(scheme: Scheme, n: int, t: int, *, reduced_allowed: bool) ->
 
 
 def generate_keys(
-    scheme: Scheme, identities: Sequence[Identity], t: int, *, genesis_root: bytes, random: Random
+    scheme: Scheme,
+    identities: Sequence[Identity],
+    t: int,
+    *,
+    genesis_root: bytes,
+    random: Random,
+    limits: Limits = UNLIMITED,
+    epoch: int = 1,
 ) -> tuple[KeyMaterial, ...]:
     """Run the ceremony to its end: one result for each member. Raises CeremonyFailed."""
     members = [identity.address for identity in identities]
-    name = ceremony_id(genesis_root, scheme, epoch=1, members=members, t=t)
+    attempt = fresh_attempt(random)
+    name = ceremony_id(genesis_root, scheme, epoch=epoch, members=members, t=t, attempt=attempt)
     parties: list[KeyGenerationParty] = [
         scheme.key_generation(
             Seat(
@@ -73,10 +89,62 @@ def generate_keys(
                 peers=Addresses(members),
                 random=random,
                 round_seconds=ROUND_SECONDS,
+                limits=limits,
             )
         )
         for index, identity in enumerate(identities, 1)
     ]
+    run(parties)
+    return _results(parties)
+
+
+def reshare_key(
+    before: Committee,
+    holders: Mapping[Identity, KeyShare],
+    members: Sequence[Identity],
+    t: int,
+    *,
+    random: Random,
+) -> tuple[KeyMaterial, ...]:
+    """Hand a committee's key to `members`, of whom t shall open: one result for each. Raises CeremonyFailed.
+
+    holders    those of the committee who take part, with their shares: at least its threshold
+    """
+    joined = {identity.address for identity in members}
+    leaving = [identity for identity in holders if identity.address not in joined]
+    peers = [*members, *leaving]
+    addresses = [peer.address for peer in peers]
+    shares = {identity.address: share for identity, share in holders.items()}
+    dealers = {at: shares[address].member for at, address in enumerate(addresses, 1) if address in shares}
+    key_set, scheme = before.key_set, cast(ResharingScheme, before.scheme)
+    peers_named = b"".join(addresses)
+    attempt = u64(fresh_attempt(random))
+    name = tagged_hash(Tag.CEREMONY_ID, before.committee_id, peers_named, u16(len(members)), u16(t), attempt)
+    parties = [
+        scheme.resharing(
+            ResharingSeat(
+                index=index,
+                n=len(members),
+                t=t,
+                dealers=dealers,
+                public=public_material(key_set, before.parameters),
+                share=shares.get(peer.address),
+                network=before.genesis.root,
+                ceremony_id=name,
+                signer=peer,
+                peers=Addresses(addresses),
+                random=random,
+                round_seconds=ROUND_SECONDS,
+            )
+        )
+        for index, peer in enumerate(peers, 1)
+    ]
+    run(parties)
+    return _results(parties[: len(members)])
+
+
+def run(parties: Sequence[KeyGenerationParty]) -> None:
+    """Hand messages between the parties, of which member i is at i-1, until none is left."""
     queue: deque[tuple[int, int, bytes]] = deque()
 
     def perform(sender: int, effects: Sequence[Effect]) -> None:
@@ -90,6 +158,9 @@ def generate_keys(
     while queue:
         sender, to, message = queue.popleft()
         perform(to, parties[to - 1].receive(sender, message, now=0.0))
+
+
+def _results(parties: Sequence[KeyGenerationParty]) -> tuple[KeyMaterial, ...]:
     results = []
     for index, party in enumerate(parties, 1):
         result = party.result

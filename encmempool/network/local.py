@@ -7,18 +7,26 @@ sans-IO objects that separate nodes run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from encmempool import genesis as development
-from encmempool.committee import ABSTENTION, Ballot, Member
+from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.home import Home, Password, WrongPassword
 from encmempool.identity import Identity
-from encmempool.keysets import DISTRIBUTED, Committee, first_key_set
+from encmempool.keysets import (
+    DISTRIBUTED,
+    TRUSTED_DEALER,
+    Committee,
+    first_key_set,
+    public_material,
+    sign_key_set,
+    signatures_needed,
+)
 from encmempool.network.ceremony import check_committee, generate_keys, sign_by_members
 from encmempool.ordering import Policy
 from encmempool.reveal import Executed, Follower, Stage, no_stage
@@ -26,40 +34,65 @@ from encmempool.sequencer import Sequencer
 from encmempool.store import Store, perform
 from encmempool.types import (
     Allocation,
+    EncryptedTransaction,
     Genesis,
+    KeySet,
     OrderCertificate,
     PoolState,
     Proposal,
     ShareRelease,
     SignedAbstain,
+    SignedErasure,
+    SignedKeySet,
     SignedReceipt,
     SignedVote,
 )
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
 from threshold.entropy import Random
+from threshold.keys import Limits
 from threshold.sansio import Send
 from threshold.schemes.base import Scheme
+from threshold.schemes.key_generation import DerivedSelfTest
 
 ETHER = 10**18
+DEFAULT_KEY_BATCH = 128
+DEFAULT_ROUNDS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a new development network is to be like.
 
-    funded    addresses with 10,000 ether and as many tokens' worth at genesis
+    funded            addresses with 10,000 ether and as many tokens' worth at genesis
+    batch_limit       the largest batch; by default 4,096, or 128 where the key's size depends on it
+    rounds            batches that the key opens, for schemes that limit them; by default 64
+    trusted_dealer    one process makes the key and could open everything: for experiments
     """
 
     members: int
     threshold: int
     policy: Policy
     funded: tuple[bytes, ...]
+    batch_limit: int | None = None
+    rounds: int | None = None
+    trusted_dealer: bool = False
     pools: tuple[PoolState, ...] = ()
     reduced_threshold: bool = False
     timestamp_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     ether_each: int = 10_000 * ETHER
     tokens_each: int = 20_000_000 * ETHER
+
+
+def limits_of(scheme: Scheme, *, batch_limit: int | None, rounds: int | None) -> Limits:
+    """What a key of the scheme has to allow. ValueError for what the scheme does not have."""
+    info = scheme.info
+    if rounds is not None and not info.limits_rounds:
+        raise ValueError(f"{info.name} opens any number of batches: leave the rounds away")
+    return Limits(
+        batch=(batch_limit or DEFAULT_KEY_BATCH) if info.limits_batch else None,
+        rounds=(rounds or DEFAULT_ROUNDS) if info.limits_rounds else None,
+    )
 
 
 def development_pool() -> PoolState:
@@ -87,7 +120,7 @@ def development_genesis(plan: Plan, *, sequencer: bytes, members: Sequence[bytes
             members=tuple(members),
             policy_id=plan.policy,
             policy_parameters=b"",
-            batch_limit=development.BATCH_LIMIT,
+            batch_limit=plan.batch_limit or development.BATCH_LIMIT,
             gas_limit=development.BATCH_GAS_LIMIT,
             size_classes=development.SIZE_CLASSES,
             deadlines=development.DEADLINES,
@@ -106,29 +139,40 @@ def create_network(
 ) -> Committee:
     """Run the key ceremony and write a new network into a home. ValueError for an impossible plan."""
     check_committee(scheme, plan.members, plan.threshold, reduced_allowed=plan.reduced_threshold)
+    limits = limits_of(scheme, batch_limit=plan.batch_limit, rounds=plan.rounds)
     if home.exists or home.has_roles:
         raise ValueError(f"there is a network in {home.path} already: choose another --home or remove it")
     if plan.policy is Policy.SHUFFLE and not scheme.info.hides:
         raise ValueError(f"the shuffle policy needs an encrypting scheme: with {scheme.info.name} the seed is known")
     sequencer = Identity(random(32))
     identities = [Identity(random(32)) for _ in range(plan.members)]
+    plan = replace(plan, batch_limit=plan.batch_limit or limits.batch)
     genesis = development_genesis(
         plan, sequencer=sequencer.address, members=[identity.address for identity in identities]
     )
-    results = generate_keys(scheme, identities, plan.threshold, genesis_root=genesis.root, random=random)
+    n, t = plan.members, plan.threshold
+    if plan.trusted_dealer:
+        public, shares = scheme.deal(n=n, t=t, limits=limits, random=random)
+    else:
+        results = generate_keys(scheme, identities, t, genesis_root=genesis.root, limits=limits, random=random)
+        public, shares = results[0].public, tuple(result.share for result in results)
     key_set = first_key_set(
-        genesis, results[0].public, setup_kind=DISTRIBUTED, setup_privacy=plan.threshold if scheme.info.hides else 0
+        genesis,
+        public,
+        setup_kind=TRUSTED_DEALER if plan.trusted_dealer else DISTRIBUTED,
+        setup_privacy=0 if plan.trusted_dealer else scheme.setup_privacy(n, t),
+        rounds=limits.rounds or 0,
     )
     home.write_identity("sequencer", sequencer, password)
-    for index, (identity, result) in enumerate(zip(identities, results, strict=True), 1):
+    for index, (identity, share) in enumerate(zip(identities, shares, strict=True), 1):
         role = f"members/{index}"
         home.write_identity(role, identity, password)
-        home.write_key_share(role, result.share, result.public.verification_keys[index - 1], password)
+        home.write_key_share(role, share, public.verification_keys[index - 1], password)
     for role in ("archive", "sequencer", *(f"members/{index}" for index in range(1, plan.members + 1))):
         home.create_store(role)
     signed = sign_by_members(key_set, identities)
-    home.write_network(genesis, signed)
-    return Committee.load(genesis, signed, backend=backend)
+    home.write_network(genesis, signed, public.parameters)
+    return Committee.load(genesis, signed, public.parameters, backend=backend)
 
 
 @dataclass
@@ -155,48 +199,108 @@ class LocalNetwork:
         stage: Stage = no_stage,
     ) -> None:
         self.home = home
-        self.committee = Committee.load(home.genesis(), home.key_set(), backend=backend)
-        self._password = password
+        self.committees = load_committees(home, backend=backend)
+        self._backend = backend
+        self._open_password = password
         self._random = random
         self._clock_ms = clock_ms
         self.absent: dict[int, Exception] = {}
+        self._seats: dict[int, tuple[Seat, ...]] = {}
+        self._followers: dict[str, tuple[Store, Follower]] = {}
         self._stage = stage
         self._archive = home.store("archive")
+
+    @property
+    def committee(self) -> Committee:
+        """The one that governs the next height."""
+        return self.committee_at(self.sequencer.height + 1)
+
+    def committee_at(self, height: int) -> Committee:
+        return self.follower.chain.committee_at(height)
 
     @cached_property
     def follower(self) -> Follower:
         """The sequencer's own, which gives it the executed state."""
-        return Follower(self.committee, records=self._archive, stage=self._stage)
+        first, *successors = self.committees
+        return Follower(first, successors=successors, records=self._archive, stage=self._stage)
 
     @cached_property
     def sequencer(self) -> Sequencer:
         return Sequencer(
-            terms=self.committee.terms,
-            committee_id=self.committee.committee_id,
-            identity=_LazySigner(lambda: self.home.identity("sequencer", self._require_password())),
-            verifier=self.committee,
+            terms=self.committees[0].terms,
+            successors=[committee.terms for committee in self.committees[1:]],
+            identity=_LazySigner(lambda: self.home.identity("sequencer", self.password())),
+            verifier=_Verifier(self.committees),
             state=self.follower,
             records=self._sequencer_store,
         )
 
-    @cached_property
+    @property
     def seats(self) -> tuple[Seat, ...]:
-        """The members that can be loaded; `absent` says why the others cannot. Any t of them open a batch."""
+        """The members of the next height's committee that can be loaded; `absent` says why the others cannot."""
+        return self.seats_of(self.committee)
+
+    def seats_of(self, committee: Committee) -> tuple[Seat, ...]:
+        """A committee's members that can be loaded. Any t of them open a batch."""
+        epoch = committee.key_set.epoch
+        if epoch not in self._seats:
+            self._seats[epoch] = self._load_seats(committee)
+        return self._seats[epoch]
+
+    def _load_seats(self, committee: Committee) -> tuple[Seat, ...]:
         seats, self.absent = [], {}
-        for index in range(1, self.committee.key_set.n + 1):
+        for index in range(1, committee.key_set.n + 1):
             try:
-                seats.append(self._seat(index))
+                seats.append(self._seat(committee, index))
             except (EnvironmentProblem, Malformed) as error:
                 self.absent[index] = error
-        if len(seats) < self.committee.key_set.t:
+        if len(seats) < committee.key_set.t:
             first = next(iter(self.absent.values()))
             if isinstance(first, WrongPassword):
                 raise first
             reasons = "; ".join(f"member {index}: {reason}" for index, reason in self.absent.items())
-            raise EnvironmentProblem(
-                f"{len(seats)} members of {self.committee.key_set.t} needed can be loaded. {reasons}"
-            )
+            raise EnvironmentProblem(f"{len(seats)} members of {committee.key_set.t} needed can be loaded. {reasons}")
         return tuple(seats)
+
+    def adopt(self, signed: SignedKeySet) -> None:
+        """Check a successor of the newest key set, write it, and go on under it from its start."""
+        newest = self.committees[-1]
+        parameters = self.home.parameters(signed.message)
+        following = newest.load_successor(signed, parameters, backend=self._backend)
+        following.scheme.verify_parameters(following.public_key)
+        try:
+            self.follower.adopt(following)
+            self.home.write_key_set(signed)
+            self.committees = (*self.committees, following)
+        finally:
+            self._forget()
+
+    def announce(self, key_set: KeySet) -> None:
+        """The sequencer keeps the heights from its start on free for a key set that members are about to sign."""
+        self._perform(self.sequencer.announce(key_set), self._sequencer_store)
+
+    def sign_successor(self, key_set: KeySet) -> SignedKeySet:
+        """The newest key set's members sign the next one. EnvironmentProblem if too few are here, Rejected if they
+        refuse."""
+        newest = self.committees[-1]
+        signatures: list[bytes] = []
+        refusals: list[Rejected] = []
+        for seat in self.seats_of(newest):
+            try:
+                sends = self._perform(seat.member.sign_successor(key_set), seat.store)
+            except Rejected as error:
+                refusals.append(error)
+                continue
+            signatures += SignedKeySet.decode(_only(sends).message).signatures
+        needed = signatures_needed(newest.key_set)
+        if len(signatures) < needed and refusals:
+            raise refusals[0]
+        if len(signatures) < needed:
+            raise EnvironmentProblem(
+                f"{len(signatures)} members are here to sign the next key set, {needed} are needed: "
+                "restore the others and run `encmempool committee rotate` again"
+            )
+        return sign_key_set(key_set, signatures)
 
     def submit(self, data: bytes) -> SignedReceipt:
         """The sequencer's receipt, durable. Raises Malformed or Rejected."""
@@ -218,22 +322,23 @@ class LocalNetwork:
         `stage` brackets the work of the first member as "vote".
         """
         self._perform(self.follower.propose(proposal), self._archive)
+        seats = self.seats_of(self.committee_at(proposal.commitment.message.height))
         certificate: OrderCertificate | None = None
         refusals: list[Rejected] = []
-        for seat in self.seats:
+        for seat in seats:
             try:
-                with stage("vote") if seat is self.seats[0] else nullcontext():
+                with stage("vote") if seat is seats[0] else nullcontext():
                     sends = self._perform(seat.member.vote(proposal, now_ms=self._clock_ms()), seat.store)
             except Rejected as error:
                 refusals.append(error)
                 continue
             vote = SignedVote.decode(_only(sends).message)
-            for other in self.seats:
+            for other in seats:
                 certificate = other.ballot.add(vote) or certificate
         if certificate is None:
             raise refusals[0] if refusals else AssertionError("every member voted and no certificate was made")
         self._perform(self.follower.certify(certificate), self._archive)
-        for seat in self.seats:
+        for seat in seats:
             # Whoever abstained or refused still follows what t members agreed on, if it can.
             with suppress(Rejected):
                 self._perform(seat.follower.follow(proposal, certificate), seat.store)
@@ -246,13 +351,14 @@ class LocalNetwork:
 
         `stage` brackets the work of the first member as "share".
         """
-        for seat in self.seats:
+        seats = self.seats_of(self.committee_at(certificate.vote.height))
+        for seat in seats:
             if members is not None and seat.member.index not in members:
                 continue
             if seat.follower.chain.at(certificate.vote.height) is None:
                 continue  # it refused this commitment
             try:
-                with stage("share") if seat is self.seats[0] else nullcontext():
+                with stage("share") if seat is seats[0] else nullcontext():
                     sends = self._perform(seat.member.release(certificate), seat.store)
             except Rejected:
                 continue  # it abstained at this height
@@ -261,72 +367,112 @@ class LocalNetwork:
 
     def execute(self) -> tuple[Executed, ...]:
         """Everyone combines what was published and runs it."""
-        for seat in self.seats:
-            records, _ = seat.follower.advance()
-            self._perform(records, seat.store)
+        self.load()
+        for store, follower in self._followers.values():
+            records, _ = follower.advance()
+            self._perform(records, store)
         records, executed = self.follower.advance()
         self._perform(records, self._archive)
+        ahead = max((follower for _, follower in self._followers.values()), key=lambda f: f.latest.height)
+        executed += self._catch_up(self.follower, self._archive, ahead)
+        for store, follower in self._followers.values():
+            self._catch_up(follower, store, self.follower)
         return executed
+
+    def _catch_up(self, follower: Follower, store: Store, ahead: Follower) -> tuple[Executed, ...]:
+        """Whoever was away, or joined, takes what was published: members of an earlier committee no longer act."""
+        taken = []
+        with suppress(Rejected):  # t members certified another commitment to it: only its owner can say what now
+            while (done := ahead.executed_at(follower.latest.height + 1)) is not None:
+                self._perform(follower.take(done), store)
+                taken.append(done)
+        return tuple(taken)
 
     def reveal(self) -> tuple[Executed, ...]:
         """Bring every commitment to its end: vote, release, combine, execute."""
         executed = list(self.execute())
-        reached = min(follower.latest.height for follower in (self.follower, *(s.follower for s in self.seats)))
+        reached = min(follower.latest.height for follower in (self.follower, *(f for _, f in self._followers.values())))
         for height in range(reached + 1, self.sequencer.height + 1):
             batch = self.sequencer.batch(height)
             if batch is None:
                 raise AssertionError(f"no commitment for height {height}")
-            self.release(self.vote(self.sequencer.proposal(batch)))
+            certificate = self.vote(self.sequencer.proposal(batch))
+            self.follower.precompute(height)
+            self.release(certificate)
             executed += self.execute()
         return tuple(executed)
 
     def abstentions(self) -> tuple[SignedAbstain, ...]:
         """Of the members whose database is here."""
-        found = []
-        for index in range(1, self.committee.key_set.n + 1):
+        return tuple(SignedAbstain.decode(value) for _, value in self._member_records(ABSTENTION))
+
+    def erasures(self, *, of: bytes) -> tuple[SignedErasure, ...]:
+        """Statements of a committee's members that their shares are erased, in their order."""
+        found = [SignedErasure.decode(value) for key, value in self._member_records(ERASURE) if key == of]
+        committee = next((c for c in self.committees if c.committee_id == of), None)
+        if committee is None:
+            return ()
+        by_member = {committee.signing_member(e.message, e.signature, rule="AUD-2"): e for e in found}
+        return tuple(erasure for _, erasure in sorted(by_member.items()))
+
+    def _member_records(self, kind: str) -> Iterator[tuple[bytes, bytes]]:
+        """Records of one kind of all members whose database is here."""
+        for role in self.home.member_roles():
             with suppress(EnvironmentProblem):
-                found += [
-                    SignedAbstain.decode(value) for _, value in self.home.store(f"members/{index}").scan(ABSTENTION)
-                ]
-        return tuple(found)
+                yield from self.home.store(role).scan(kind)
 
     def _perform(self, effects: Sequence[object], store: Store) -> tuple[object, ...]:
         """A role whose effects failed believes what is not stored: drop all, the next use restores them."""
         try:
             return perform(effects, store)
         except BaseException:
-            for role in ("sequencer", "seats", "follower"):
-                self.__dict__.pop(role, None)
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        for role in ("sequencer", "follower"):
+            self.__dict__.pop(role, None)
+        self._seats.clear()
+        self._followers.clear()
 
     @cached_property
     def _sequencer_store(self) -> Store:
         return self.home.store("sequencer")
 
-    def _seat(self, index: int) -> Seat:
-        role, password = f"members/{index}", self._require_password()
-        store = self.home.store(role)
-        follower = Follower(self.committee, records=store)
+    def _seat(self, committee: Committee, index: int) -> Seat:
+        key_set, password = committee.key_set, self.password()
+        role = self.home.member_role(key_set, index)
+        store, follower = self._follower_of(role)
         member = Member(
             index=index,
             chain=follower.chain,
+            committee=committee,
             identity=self.home.identity(role, password),
-            key_share=self.home.key_share(index, password),
+            key_share=self.home.key_share(index, password, role=role, epoch=key_set.epoch),
             records=store,
             random=self._random,
         )
-        return Seat(member=member, follower=follower, store=store, ballot=Ballot(self.committee))
+        return Seat(member=member, follower=follower, store=store, ballot=Ballot(committee))
+
+    def _follower_of(self, role: str) -> tuple[Store, Follower]:
+        """Whoever is a member of two committees follows the chain once."""
+        if role not in self._followers:
+            store = self.home.store(role)
+            first, *successors = self.committees
+            self._followers[role] = store, Follower(first, successors=successors, records=store)
+        return self._followers[role]
 
     def _publish(self, release: ShareRelease) -> None:
         self._perform(self.follower.receive(release), self._archive)
-        for seat in self.seats:
+        for store, follower in self._followers.values():
             with suppress(Rejected):  # it could not follow this height
-                self._perform(seat.follower.receive(release), seat.store)
+                self._perform(follower.receive(release), store)
 
-    def _require_password(self) -> Password:
-        if self._password is None:
+    def password(self) -> Password:
+        """Opens the roles' keystores. ValueError if none was handed over."""
+        if self._open_password is None:
             raise ValueError("this network was loaded without a password: signing needs one")
-        return self._password()
+        return self._open_password()
 
 
 class _LazySigner:
@@ -352,6 +498,41 @@ def _sent(effect: object) -> Send:
 def _only(effects: Sequence[object]) -> Send:
     (effect,) = effects
     return _sent(effect)
+
+
+def load_committees(home: Home, *, backend: str = DEFAULT_BACKEND) -> tuple[Committee, ...]:
+    """Every committee of the home's network, checked one from the other. Raises Malformed or Rejected."""
+    genesis = home.genesis()
+    first, *others = home.key_sets()
+    committees = [Committee.load(genesis, first, home.parameters(first.message), backend=backend)]
+    for signed in others:
+        parameters = home.parameters(signed.message)
+        committees.append(committees[-1].load_successor(signed, parameters, backend=backend))
+    return tuple(committees)
+
+
+def check_share(home: Home, committee: Committee, index: int, password: Password) -> str:
+    """Have a member's share open the key's test ciphertext: "good" or "wrong". EnvironmentProblem if it is not here."""
+    key_set, scheme = committee.key_set, committee.scheme
+    role = home.member_role(key_set, index)
+    share = home.key_share(index, password, role=role, epoch=key_set.epoch)
+    test = DerivedSelfTest(scheme, network=committee.genesis.root, random=entropy.system)
+    public = public_material(key_set, committee.parameters)
+    try:
+        test.verify(public, index, test.share(public, share))
+    except (Malformed, Rejected):
+        return "wrong"
+    return "good"
+
+
+class _Verifier:
+    """The public check of a ciphertext by the scheme and key that its header names."""
+
+    def __init__(self, committees: Sequence[Committee]) -> None:
+        self._by_key = {committee.key_set.key_id: committee for committee in committees}
+
+    def verify_ciphertext(self, transaction: EncryptedTransaction) -> object:
+        return self._by_key[transaction.header.key_id].verify_ciphertext(transaction)
 
 
 def fresh_home(path: Path) -> tuple[Home, Password]:

@@ -63,7 +63,7 @@ def genesis(**changes: Any) -> Json:
 
 
 def key_set(of: Json, **changes: Any) -> Json:
-    """The first key set of a network, for the scheme `clear`, not signed yet."""
+    """The first key set of a network, for the scheme `clear` unless the changes say otherwise, not signed yet."""
     root, n = ssz_root(GENESIS, of), len(of["members"])
     draw = labelled("clear key")
     t = changes.get("t", page.default_threshold(n))
@@ -91,6 +91,24 @@ def key_set(of: Json, **changes: Any) -> Json:
     return {"key_id": name} | made
 
 
+def successor(before: Json, *, same_key: bool = False, **changes: Any) -> Json:
+    """The key set after `before`, of the same members, from height 5 on; not signed yet."""
+    draw = labelled(f"key after {before['epoch']}")
+    other: Json = {"encryption_key": draw(48), "start_parent": ZERO_HASH, "start_round": 0}
+    usual: Json = {"start_parent": draw(32), "start_round": before["start_round"] + 3} if same_key else other
+    fields = {name: value for name, value in before.items() if name != "key_id"}
+    made = fields | {
+        "predecessor": ssz_root(KEY_SET, before),
+        "epoch": before["epoch"] + 1,
+        "verification_keys": [draw(48) for _ in before["members"]],
+        "start_height": 5,
+        **usual,
+        **changes,
+    }
+    name = page.key_id(made["genesis_root"], made["scheme"], made["encryption_key"], made["parameter_digest"])
+    return {"key_id": name} | made
+
+
 def signed(of: Json, message: Json, signers: Sequence[str] = MEMBERS) -> Json:
     digest = signing_digest(KEY_SET, message, ssz_root(GENESIS, of))
     return {"message": message, "signatures": [page.sign_digest(secret(name), digest) for name in signers]}
@@ -106,6 +124,10 @@ def cases() -> Iterator[Case]:
     yield from _names()
     yield from _signatures()
     yield from _check_key_set()
+    yield from _check_successor()
+    yield from _check_form()
+    yield from _check_limits()
+    yield from _erasures()
 
 
 def _genesis_root() -> Iterator[Case]:
@@ -298,15 +320,17 @@ def _check_key_set() -> Iterator[Case]:
     ) -> Case:
         return over(title, signed(of, key_set(of, **changes), signers), *rules, refused=refused, of=of)
 
-    def over(title: str, value: Json | bytes, *rules: str, refused: bool = True, of: Json = usual) -> Case:
+    def over(
+        title: str, value: Json | bytes, *rules: str, refused: bool = True, of: Json = usual, **beside: str
+    ) -> Case:
         data = value if isinstance(value, bytes) else ssz_encode(SIGNED_KEY_SET, value)
-        given = {"genesis": hexed(GENESIS, of), "signed_key_set": to_hex(data)}
+        given = {"genesis": hexed(GENESIS, of), "signed_key_set": to_hex(data)} | beside
         return Case(operation="check_key_set", title=title, requirements=rules, input=given, refused=refused)
 
-    yield case("all four members signed", "KEY-1", "KEY-2", "KEY-3", "KEY-4", "KEY-6", "KEY-7", "SIG-2", refused=False)
+    yield case("all four members signed", "KEY-1", "KEY-2", "KEY-3", "KEY-4", "KEY-6", "KEY-11", "SIG-2", refused=False)
     yield case("the last three of four members signed", "KEY-2", refused=False, signers=MEMBERS[1:])
     yield case("a stated threshold of 2 of 4", "KEY-4", refused=False, t=2, signers=MEMBERS[:3])
-    yield case("ends at height 100, 7 rounds", "KEY-7", refused=False, valid_until=100, rounds=7)
+    yield case("ends at height 100", "KEY-11", refused=False, valid_until=100)
     alone = genesis(members=[address("member 1")])
     yield case("a committee of one", "KEY-4", refused=False, of=alone, signers=MEMBERS[:1])
 
@@ -368,4 +392,143 @@ def _check_key_set() -> Iterator[Case]:
     yield case("a start at round 1", "KEY-6", start_round=1)
     yield case("a predecessor that nobody knows", "KEY-2", predecessor=b"\x11" * 32)
     yield case("a shuffle that everybody can foresee", "KEY-4", of=genesis(policy_id=3))
-    yield case("the scheme 2", "KEY-8", scheme=2)
+    yield case("the scheme 5", "KEY-12", scheme=5)
+
+    yield over("no parameters, handed over as such", good, "KEY-3", refused=False, parameters="0x")
+    yield over("parameters that the key set does not name", good, "KEY-3", parameters="0x00")
+    stated: Json = {"parameter_digest": page.parameter_digest(b"parameters"), "key_id": message["key_id"]}
+    yield case("the digest of other parameters, beside the right key id", "KEY-3", **stated)
+    for number in (page.IBE, page.FPTX):
+        name = page.SCHEMES[number].name
+        yield case(f"a reduced threshold of {name}, stated", "KEY-5", scheme=number, t=2, signers=MEMBERS[:3])
+    yield case("rounds of a key that has none", "KEY-7", rounds=7)
+
+
+def _check_successor() -> Iterator[Case]:
+    usual = genesis()
+    first = key_set(usual)
+
+    def case(title: str, *rules: str, refused: bool = True, before: Json = first, **changes: Any) -> Case:
+        signers = changes.pop("signers", MEMBERS)
+        return over(title, signed(usual, successor(before, **changes), signers), *rules, refused=refused, before=before)
+
+    def over(
+        title: str, value: Json | bytes, *rules: str, refused: bool = True, before: Json = first, of: Json = usual
+    ) -> Case:
+        data = value if isinstance(value, bytes) else ssz_encode(SIGNED_KEY_SET, value)
+        given = {
+            "genesis": hexed(GENESIS, of),
+            "predecessor": hexed(KEY_SET, before),
+            "signed_key_set": to_hex(data),
+        }
+        return Case(operation="check_successor", title=title, requirements=rules, input=given, refused=refused)
+
+    joining = [*usual["members"][1:], address("member 5")]
+    new_key = successor(first)
+    yield case("another key", "KEY-3", "KEY-8", "KEY-9", "KEY-11", refused=False)
+    yield case("the same key, shared anew", "KEY-8", "KEY-9", refused=False, same_key=True)
+    yield case("one member left, one joined: the old ones sign", "KEY-8", refused=False, members=joining)
+    yield case(
+        "another t of another n: the predecessor's count",
+        "KEY-4",
+        "KEY-8",
+        refused=False,
+        same_key=True,
+        signers=MEMBERS[:3],
+        n=7,
+        t=5,
+        members=[address(f"newcomer {j}") for j in range(7)],
+        verification_keys=[b""] * 7,
+    )
+    yield case("another sequencer, policy and batch limit", "KEY-8", refused=False, sequencer=b"\1" * 20, policy_id=2)
+    yield case("another key from a named commitment on", "KEY-9", refused=False, start_parent=b"\2" * 32)
+    yield case("from the second height on", "KEY-9", refused=False, start_height=2)
+    ends = key_set(usual, valid_until=9)
+    yield case("right above the end of the predecessor", "KEY-9", refused=False, before=ends, start_height=10)
+    begun = successor(first, same_key=True)
+    third: Json = {"before": begun, "same_key": True, "start_height": 9}
+    yield case("a successor of a successor, in the round of its start", "KEY-9", refused=False, start_round=3, **third)
+    reduced = key_set(usual, t=2)
+    yield case(
+        "of a reduced threshold: three of four sign", "KEY-8", refused=False, before=reduced, signers=MEMBERS[1:]
+    )
+
+    good = signed(usual, new_key)
+    yield over("the last byte missing", ssz_encode(SIGNED_KEY_SET, good)[:-1], "SSZ-5", "KEY-8")
+    yield over("a first key set", signed(usual, first), "KEY-8")
+    elsewhere = successor(first, genesis_root=ssz_root(GENESIS, genesis(timestamp_ms=1)))
+    yield over("the successor of another network", signed(usual, elsewhere), "KEY-1")
+    yield over("after another key set", signed(usual, successor(key_set(usual, setup_kind=2))), "KEY-8")
+    yield case("the predecessor's own epoch", "KEY-8", epoch=1)
+    yield case("an epoch left out", "KEY-8", epoch=3)
+    yield case("nobody signed", "KEY-8", signers=())
+    yield case("two of the predecessor's four members signed", "KEY-8", signers=MEMBERS[:2])
+    yield case(
+        "two of four, though the predecessor says that two suffice", "KEY-8", before=reduced, signers=MEMBERS[:2]
+    )
+    newcomers = [f"newcomer {j}" for j in range(4)]
+    strangers = [address(name) for name in newcomers]
+    yield case("its own members signed, who are others", "KEY-8", members=strangers, signers=newcomers)
+    yield case("the joining member signed after all others", "KEY-8", members=joining, signers=[*MEMBERS, "member 5"])
+    yield case("signatures not in the members' order", "KEY-8", signers=[MEMBERS[j] for j in (0, 2, 1)])
+    yield case("one member signed twice", "KEY-8", signers=[MEMBERS[0], MEMBERS[1], MEMBERS[1]])
+    broken = good | {"signatures": [good["signatures"][0][:64] + b"\x01", *good["signatures"][1:]]}
+    yield over("the first signature ends in 1", broken, "SIG-1")
+    yield case("at the predecessor's own start", "KEY-9", start_height=1)
+    yield case("two above the end of the predecessor", "KEY-9", before=ends, start_height=11)
+    yield case("the same key from zero", "KEY-9", same_key=True, start_parent=ZERO_HASH)
+    yield case("the same key from an earlier round", "KEY-9", start_round=2, **third)
+    yield case("another key from a later round", "KEY-9", start_round=1)
+    yield case("a name of zeros for the other key", "KEY-3", key_id=ZERO_HASH)
+    digest = page.parameter_digest(b"parameters")
+    yield case("the digest of parameters that are not there", "KEY-3", parameter_digest=digest)
+    yield case("t is above n", "KEY-4", t=5)
+    yield case("a reduced threshold that is not stated", "KEY-4", t=2)
+    yield case("another scheme, which needs the default threshold", "KEY-5", scheme=page.IBE, t=2, reduced_threshold=1)
+    yield case("rounds of a key that has none", "KEY-7", rounds=1)
+    yield case("the scheme 255", "KEY-12", scheme=255)
+
+
+def _check_form() -> Iterator[Case]:
+    usual = genesis()
+
+    def case(title: str, *rules: str, refused: bool = False, of: Json = usual, **changes: Any) -> Case:
+        given = {"genesis": hexed(GENESIS, of), "key_set": hexed(KEY_SET, key_set(of, **changes))}
+        return Case(operation="check_form", title=title, requirements=rules, input=given, refused=refused)
+
+    shuffled = genesis(policy_id=3)
+    for number, scheme in page.SCHEMES.items():
+        yield case(f"{scheme.name} with the default threshold", "KEY-4", "KEY-5", "KEY-12", scheme=number)
+        refused = scheme.needs_default_threshold
+        yield case(f"{scheme.name} with a reduced threshold", "KEY-5", refused=refused, scheme=number, t=2)
+        yield case(f"{scheme.name} with a shuffle", "KEY-4", refused=not scheme.hides, of=shuffled, scheme=number)
+    yield case("no such scheme", "KEY-12", refused=True, scheme=5)
+
+
+def _check_limits() -> Iterator[Case]:
+    def case(title: str, *limits: int | None, rounds: int = 0, refused: bool = False) -> Case:
+        """`limits`: the key's largest batch and its rounds. The key set's batch limit is 8."""
+        shown = [None if limit is None else str(limit) for limit in limits]
+        given = {
+            "key_set": hexed(KEY_SET, key_set(genesis(), rounds=rounds)),
+            "limits": dict(zip(("batch", "rounds"), shown, strict=True)),
+        }
+        return Case(operation="check_limits", title=title, requirements=("KEY-7",), input=given, refused=refused)
+
+    yield case("a key without limits", None, None)
+    yield case("batches as large as the key opens", 8, None)
+    yield case("smaller batches than the key opens", 9, None)
+    yield case("the rounds of the key", None, 32, rounds=32)
+    yield case("both limits", 8, 32, rounds=32)
+    yield case("batches one larger than the key opens", 7, None, refused=True)
+    yield case("one round more than the key has", None, 32, refused=True, rounds=33)
+    yield case("one round fewer than the key has", None, 32, refused=True, rounds=31)
+    yield case("rounds that are not stated", None, 32, refused=True)
+    yield case("rounds of a key that does not limit them", 8, None, refused=True, rounds=32)
+
+
+def _erasures() -> Iterator[Case]:
+    usual = genesis()
+    for title, message in {"of a first committee": key_set(usual), "of another": successor(key_set(usual))}.items():
+        given = {"genesis_root": to_hex(message["genesis_root"]), "committee_id": to_hex(ssz_root(KEY_SET, message))}
+        yield Case(operation="erasure_digest", title=title, requirements=("SIG-7",), input=given, refused=False)

@@ -58,6 +58,7 @@ def cases() -> Iterator[Case]:
     yield from points("decode_g1", "ENC-12", g1_points(), g1_faults())
     yield from points("decode_g2", "ENC-13", g2_points(), g2_faults())
     yield from hashes_to_g1()
+    yield from pairings()
     yield from objects()
     yield from object_faults()
     yield from digests()
@@ -276,6 +277,35 @@ def hashes_to_g1() -> Iterator[Case]:
             title=title,
             requirements=("ENC-4", "ENC-16"),
             input={"tag": to_hex(Tag.TDH2_GENERATOR), "message": to_hex(message)},
+        )
+
+
+def pairings() -> Iterator[Case]:
+    for title, a, b in (
+        ("the generators", 1, 1),
+        ("some points", 123456789, R - 987654321),
+        ("two and three times the generators", 2, 3),
+        ("three and two times the generators: the same value", 3, 2),
+        ("a negative: the inverse of the generators' value", R - 1, 1),
+    ):
+        yield Case(
+            operation="pairing",
+            title=title,
+            requirements=("ENC-17", "ENC-18"),
+            input={
+                "g1": to_hex(encode_g1(multiply(G1_GENERATOR, a))),
+                "g2": to_hex(encode_g2(multiply(G2_GENERATOR, b))),
+            },
+            refused=False,
+        )
+    good = {"g1": g1_points()[0][1], "g2": g2_points()[0][1]}
+    for name, (title, rule, encoded) in (("g1", g1_faults()[-1]), ("g2", g2_faults()[-1])):
+        yield Case(
+            operation="pairing",
+            title=f"{name}: {title}",
+            requirements=(rule,),
+            input={field: to_hex(point) for field, point in (good | {name: encoded}).items()},
+            refused=True,
         )
 
 

@@ -20,9 +20,10 @@ from spec.notation import (
     ssz_root,
     to_hex,
 )
+from spec.transactions import tx_id
 
 from specs.generate.case import Case, Json, labelled
-from specs.generate.genesis import ETHER, GWEI, address, genesis, hexed, key_set, secret
+from specs.generate.genesis import ETHER, GWEI, address, genesis, hexed, key_set, secret, successor
 from specs.generate.transactions import HEIGHT, VALID_UNTIL, envelope
 
 RESERVED = 21_000 * 30 * GWEI
@@ -160,10 +161,18 @@ def _pool(
     nonce: int = 0,
     balance: int = ETHER,
     keys: Json | None = None,
+    later: Sequence[Json] = (),
+    addresses_height: bool = False,
+    parent: Json | None = None,
 ) -> Json:
     """Alice's nonce and balance may differ; Bob and Carol have 0 and an ether."""
     accounts = [{"address": to_hex(address("alice")), "nonce": str(nonce), "balance": str(balance)}]
     others = [{"address": to_hex(address(n)), "nonce": "0", "balance": str(ETHER)} for n in ("bob", "carol")]
+    seldom: Json = {
+        "successors": [hexed(KEY_SET, one) for one in later],
+        "addresses_height": addresses_height,
+        "parent": None if parent is None else hexed(ORDER_COMMITMENT, parent),
+    }
     return {
         "genesis": hexed(GENESIS, of),
         "key_set": hexed(KEY_SET, keys or key_set(of)),
@@ -171,7 +180,7 @@ def _pool(
         "live": [_encoded(transaction) for transaction in live],
         "in_flight": [_encoded(transaction) for transaction in in_flight],
         "height": str(height),
-    }
+    } | {name: value for name, value in seldom.items() if value}
 
 
 def _admit() -> Iterator[Case]:
@@ -225,6 +234,32 @@ def _admit() -> Iterator[Case]:
     yield case("expired for the next commitment", [expiring], "MEM-6", "TXN-8")
     yield case("cut off", [ssz_encode(ENCRYPTED_TRANSACTION, tx(0))[:-65]], "TXN-13")
 
+    first = key_set(usual)
+    following = successor(first, start_height=HEIGHT + 3)
+    anew = successor(first, same_key=True, start_height=HEIGHT)
+    announced: Json = {"keys": first, "later": [following]}
+    begun: Json = {"keys": first, "later": [successor(first, start_height=HEIGHT)]}
+    to_next = {"key_id": following["key_id"]}
+    rules = ("MEM-6", "TXN-2")
+    yield case("the key in use, its end announced", [tx(0)], *rules, refused=False, **announced)
+    yield case("the next key, before it begins", [tx(0, **to_next)], *rules, refused=False, **announced)
+    yield case("both keys in turn", [tx(0), tx(1, **to_next)], "MEM-2", "MEM-6", refused=False, **announced)
+    yield case("the next key, at its first height", [tx(0, **to_next)], *rules, refused=False, **begun)
+    yield case("the same key, shared anew", [tx(0)], *rules, refused=False, keys=first, later=[anew])
+    short = successor(first, same_key=True, start_height=HEIGHT, valid_until=VALID_UNTIL - 1)
+    yield case("beyond the end that the same key has now", [tx(0)], "MEM-6", "TXN-8", keys=first, later=[short])
+    yield case("at the last height of the key", [tx(0)], "MEM-6", refused=False, **announced, height=HEIGHT + 2)
+    yield case("after the last height of the key", [tx(0)], *rules, **announced, height=HEIGHT + 3)
+    yield case("the key before, at the first height of the next", [tx(0)], *rules, **begun)
+    yield case("a key that nobody knows", [tx(0, key_id=ZERO_HASH)], *rules, **announced)
+    yield case(
+        "the nonce of one whose key ended is free", [tx(0, **to_next)], "MEM-7", refused=False, live=[tx(0)], **begun
+    )
+    yield case("one whose key ended", [tx(0)], "MEM-1", live=[tx(0)], **begun)
+    aimed = tx(0, target_height=VALID_UNTIL)
+    yield case("one addressed to a height", [aimed], "TXN-5", "MEM-6", refused=False, addresses_height=True)
+    yield case("none addressed where one is asked for", [tx(0)], "TXN-5", "MEM-6", addresses_height=True)
+
 
 def _select() -> Iterator[Case]:
     def case(title: str, of: Json, live: Sequence[Json], *rules: str, **pool: Any) -> Case:
@@ -266,6 +301,43 @@ def _select() -> Iterator[Case]:
     made = txs(tight, ("bob", 0, 1, 1), ("alice", 0, 1, 4), ("alice", 1, 1, 1), ("carol", 0, 1, 2))
     yield case("a first transaction without room keeps back the second", tight, made, "ORD-14")
 
+    first = key_set(usual)
+    following = successor(first, start_height=HEIGHT, batch_limit=2)
+    later = successor(first, start_height=HEIGHT + 1)
+    to_next = [envelope(usual, nonce=nonce, key_id=following["key_id"]) for nonce in range(4)]
+    by_bob = envelope(usual, "bob", key_id=following["key_id"])
+    known: Json = {"keys": first, "later": [later]}
+    yield case("the key's last height: the next key's wait", usual, [five[0], by_bob], "ORD-13", **known)
+    yield case(
+        "the next key's first of a sender keeps back his others", usual, [to_next[0], five[1]], "ORD-13", **known
+    )
+    known = {"keys": first, "later": [following]}
+    live = [five[0], by_bob]
+    yield case("the next key's first height: the others have expired", usual, live, "ORD-13", "MEM-7", **known)
+    yield case("the next key's own batch limit", usual, to_next, "ORD-14", **known)
+    by_fee = successor(first, start_height=HEIGHT, policy_id=2)
+    made = [
+        envelope(usual, name, key_id=by_fee["key_id"], max_priority_fee_per_gas=fee * GWEI)
+        for name, fee in (("alice", 1), ("bob", 3), ("carol", 2))
+    ]
+    yield case("the next key set's own policy", usual, made, "ORD-14", keys=first, later=[by_fee])
+    anew = successor(first, same_key=True, start_height=HEIGHT)
+    yield case("the same key, shared anew: nothing expires", usual, five, "ORD-13", keys=first, later=[anew])
+
+    def aimed(height: int, sender: str = "alice", nonce: int = 0) -> Json:
+        return envelope(usual, sender, nonce=nonce, valid_until=height, target_height=height)
+
+    at: Json = {"addresses_height": True}
+    yield case("addressed to this height", usual, [aimed(HEIGHT), aimed(HEIGHT, "bob")], "ORD-13", **at)
+    yield case(
+        "addressed to the next height: it waits", usual, [aimed(HEIGHT + 1), aimed(HEIGHT, "bob")], "ORD-13", **at
+    )
+    live = [aimed(HEIGHT), aimed(HEIGHT + 1, nonce=1)]
+    yield case("a sender's second, addressed to the next height", usual, live, "ORD-13", **at)
+    live = [aimed(HEIGHT + 1), aimed(HEIGHT, nonce=1)]
+    yield case("a sender's first, addressed to the next height, keeps back his second", usual, live, "ORD-13", **at)
+    yield case("addressed to the height before: expired", usual, [aimed(HEIGHT - 1)], "ORD-13", "MEM-7", **at)
+
 
 # --- receipts and commitments ----------------------------------------------------------------------------------------
 
@@ -295,14 +367,68 @@ def _receipts() -> Iterator[Case]:
     yield made("a transaction that is not admitted", second, "MEM-2", refused=True)
     expired = envelope(usual, nonce=0, valid_until=HEIGHT - 1)
     yield made("a transaction that has expired", expired, "TXN-8", refused=True)
+    begun = key_set(usual, start_height=HEIGHT)
+    following = successor(begun, start_height=HEIGHT + 2)
+    yield made("a key whose end was announced", first, "SEQ-4", keys=begun, later=[following])
+    anew = successor(begun, same_key=True, start_height=HEIGHT + 2, start_round=0)
+    yield made("a key that is shared anew", first, "SEQ-4", keys=begun, later=[anew])
+    aimed = envelope(usual, nonce=0, target_height=VALID_UNTIL)
+    yield made("addressed to a height beyond the deadline", aimed, "SEQ-4", keys=keys, addresses_height=True)
+    soon = envelope(usual, nonce=0, valid_until=HEIGHT, target_height=HEIGHT)
+    yield made("addressed to the next height", soon, "SEQ-4", keys=keys, addresses_height=True)
+    used = key_set(usual, start_height=HEIGHT - 1, rounds=3)
+    before: Json = {
+        "height": HEIGHT - 1,
+        "parent": ROOT,
+        "committee_id": ssz_root(KEY_SET, used),
+        "key_id": used["key_id"],
+        "round": 3,
+        "batch_root": page.batch_root([]),
+        "count": 0,
+        "policy_id": 1,
+        "l1_block": 0,
+        "inbox_index": 0,
+        "timestamp_ms": 1_700_000_000_000,
+        "executed_height": HEIGHT - 2,
+        "state_root": ROOT,
+    }
+    one_left: Json = {"keys": used, "parent": before | {"round": 2}}
+    none_left: Json = {"keys": used, "parent": before}
+    yield made("a key with one round left", first, "SEQ-9", **one_left)
+    yield made("a key with no round left", first, "SEQ-9", refused=True, **none_left)
+    fresh = successor(used, start_height=HEIGHT + 3, rounds=32)
+    to_next = envelope(usual, nonce=0, key_id=fresh["key_id"])
+    yield made("the next key: the deadline counts from its start", to_next, "SEQ-4", **one_left, later=[fresh])
+    yield made("the next key, while the one in use has no round left", to_next, "SEQ-9", **none_left, later=[fresh])
+    waiting: Json = {"live": [first]}
+    yield made("the nonce of one whose key is used up is free", to_next, "MEM-7", **none_left, later=[fresh], **waiting)
+    expiring = envelope(usual, nonce=0, key_id=fresh["key_id"], valid_until=HEIGHT + 2)
+    rules = ("MEM-6", "TXN-8")
+    yield made("one that expires before its key begins", expiring, *rules, refused=True, **one_left, later=[fresh])
+    beginning = envelope(usual, nonce=0, key_id=fresh["key_id"], valid_until=HEIGHT + 3)
+    yield made("one that is valid at its key's first height only", beginning, *rules, **one_left, later=[fresh])
+    aimed_at: Json = {"keys": begun, "later": [following], "addresses_height": True}
+    at_end, beyond = (
+        envelope(usual, nonce=0, valid_until=height, target_height=height) for height in (HEIGHT + 1, HEIGHT + 2)
+    )
+    yield made("addressed to the last height of its key", at_end, "SEQ-4", "MEM-6", **aimed_at)
+    yield made("addressed to the height after its key's last", beyond, *rules, refused=True, **aimed_at)
 
-    message = page.make_receipt(usual, keys, first, sequence=4, height=HEIGHT, now_ms=1, l1_block=900)
+    pool = page.to_pool(_pool(usual, keys=key_set(usual, start_height=HEIGHT, valid_until=100)))
+    promise = page.receive(pool, first, height=HEIGHT, now_ms=1, l1_block=900)
+    message = promise | {"sequence": 4, "include_by_height": HEIGHT + 16}
 
     def checked(
-        title: str, receipt: Json | bytes, *rules: str, refused: bool = True, transaction: Json = first
+        title: str,
+        receipt: Json | bytes,
+        *rules: str,
+        refused: bool = True,
+        transaction: Json = first,
+        addresses_height: bool = False,
     ) -> Case:
         data = receipt if isinstance(receipt, bytes) else ssz_encode(SIGNED_RECEIPT, receipt)
-        given = {"genesis": hexed(GENESIS, usual), "key_set": hexed(KEY_SET, keys)}
+        given: Json = {"genesis": hexed(GENESIS, usual), "key_set": hexed(KEY_SET, keys)}
+        given |= {"addresses_height": True} if addresses_height else {}
         return _case(
             "check_receipt", title, *rules, refused=refused, transaction=_encoded(transaction), receipt=data, **given
         )
@@ -324,6 +450,13 @@ def _receipts() -> Iterator[Case]:
     reveal = by("sequencer", reveal_by_l1_block=message["reveal_by_l1_block"] + 1)
     yield checked("reveal_by one block too late", reveal, "SEQ-8")
     yield checked("cut within the signature", ssz_encode(SIGNED_RECEIPT, good)[:-1], "ORD-12")
+    to_aimed: Json = {"transaction": aimed, "addresses_height": True}
+    on_time = by("sequencer", tx_id=tx_id(aimed), include_by_height=VALID_UNTIL)
+    early = by("sequencer", tx_id=tx_id(aimed), include_by_height=VALID_UNTIL - 1)
+    late = by("sequencer", tx_id=tx_id(aimed), include_by_height=VALID_UNTIL + 1)
+    yield checked("include_by at the height that is addressed", on_time, "SEQ-4", refused=False, **to_aimed)
+    yield checked("include_by one below the height that is addressed", early, "SEQ-4", **to_aimed)
+    yield checked("include_by one above the height that is addressed", late, "SEQ-4", **to_aimed)
 
 
 def _commitments() -> Iterator[Case]:
@@ -339,31 +472,60 @@ def _commitments() -> Iterator[Case]:
         live: Sequence[Json] = (),
         height: int = HEIGHT,
         of: Json = usual,
+        later: Sequence[Json] = (),
+        parent: Json | None = None,
+        announced: Json | None = None,
         **keys: Any,
     ) -> Case:
         begun = key_set(of, **({"start_height": height, "start_round": 3, "start_parent": ROOT} | keys))
-        given = _pool(of, live=live, height=height, keys=begun) | {
+        given = _pool(of, live=live, height=height, keys=begun, later=later, parent=parent) | {
             "executed_height": str(executed),
             "state_root": to_hex(root),
             "now_ms": str(now_ms),
             "l1_block": "77",
             "sequencer_key": to_hex(secret("sequencer")),
         }
+        given |= {} if announced is None else {"announced": hexed(KEY_SET, announced)}
         return _case("make_commitment", title, *rules, refused=refused, **given)
 
     live = [envelope(usual, nonce=0), envelope(usual, "bob"), envelope(usual, nonce=1)]
-    yield made("an empty batch leaves the round", "SEQ-10", "SEQ-11", "ORD-10", "ORD-11")
-    yield made("three transactions, a round more", "SEQ-10", "ORD-10", live=live)
-    yield made("a clock behind the genesis", "SEQ-9", now_ms=1)
+    yield made("an empty batch leaves the round", "SEQ-13", "SEQ-11", "ORD-10", "ORD-11")
+    yield made("three transactions, a round more", "SEQ-13", "ORD-10", live=live)
+    yield made("a clock behind the genesis", "SEQ-12", now_ms=1)
     yield made("the last height of the key", "SEQ-3", valid_until=HEIGHT)
     yield made("32 heights ahead of execution", "SEQ-5", height=40, executed=8)
     yield made("33 heights ahead of execution", "SEQ-5", refused=True, height=40, executed=7)
     yield made("one height after the end of the key", "SEQ-3", refused=True, valid_until=HEIGHT - 1)
+    yield made("a batch in the last round of the key", "SEQ-9", "SEQ-13", live=live, rounds=4)
+    yield made("no round left: an empty batch, though transactions wait", "SEQ-9", "SEQ-13", live=live, rounds=3)
+
+    before = page.make_commitment(
+        page.to_pool(_pool(usual)),
+        height=HEIGHT - 1,
+        announced=None,
+        executed_height=HEIGHT - 2,
+        state_root=root,
+        now_ms=1_700_000_003_000,
+        l1_block=77,
+    )
+    old: Json = {"start_height": HEIGHT - 1, "start_parent": ROOT, "parent": before | {"round": 7}}
+    yield made("above a parent", "SEQ-13", "SEQ-12", live=live, **old)
+    first = key_set(usual, **{name: old[name] for name in ("start_height", "start_parent")}, start_round=3)
+    anew = successor(first, same_key=True, start_height=HEIGHT, start_round=7)
+    yield made("the first height of the same key shared anew: rounds go on", "SEQ-13", live=live, later=[anew], **old)
+    fresh = successor(first, start_height=HEIGHT, rounds=1)
+    to_next = [envelope(usual, key_id=fresh["key_id"]), envelope(usual, "bob")]
+    yield made("the first height of another key: round 1 again", "SEQ-13", "ORD-13", live=to_next, later=[fresh], **old)
+    yield made("the first height of another key, an empty batch: round 0", "SEQ-13", later=[fresh], **old)
+    yield made("the last height before an announced key set", "SEQ-10", announced=fresh | {"start_height": 6}, **old)
+    yield made("the first height of an announced key set", "SEQ-10", refused=True, announced=fresh, **old)
+    other = successor(key_set(usual, setup_kind=2), start_height=HEIGHT)
+    yield made("the start of what was announced after another key set", "SEQ-10", announced=other, **old)
 
     message = page.make_commitment(
         page.to_pool(_pool(usual, live=live)),
         height=HEIGHT,
-        parent=None,
+        announced=None,
         executed_height=HEIGHT - 1,
         state_root=root,
         now_ms=1_700_000_002_000,

@@ -623,6 +623,37 @@ def reveal_cases() -> Iterator[Case]:
         yield replay(title, "ENC-3", key=key)
 
 
+# --- what was never committed ----------------------------------------------------------------------------------------
+
+
+def left_out_cases() -> Iterator[Case]:
+    def case(
+        title: str, head: int, *, end: int = 2**64 - 1, revealed: bool | None = None, target: bool = False
+    ) -> Case:
+        made = header("alice", valid_until=9, target_height=9 if target else 0)
+        given = {
+            "header": to_hex(ssz_encode(HEADER, made)),
+            "head": str(head),
+            "key_end": str(end),
+            "revealed": revealed,
+        }
+        return Case(operation="never_committed", title=title, requirements=("REV-6",), input=given, refused=False)
+
+    yield case("before its last height", 8)
+    yield case("at its last height", 9)
+    yield case("long after it", 90)
+    yield case("its key ends below its last height: before that", 6, end=7)
+    yield case("its key ends below its last height: then", 7, end=7)
+    yield case("its key ends below its last height: long after both", 90, end=7)
+    yield case("its key ends at its last height", 9, end=9)
+    yield case("its key ends above its last height", 10, end=10)
+    yield case("a height addressed that is to come", 8, target=True)
+    yield case("a height addressed that is committed, and not executed", 9, target=True)
+    yield case("a height addressed, executed with a reveal", 9, revealed=True, target=True)
+    yield case("a height addressed, executed empty", 9, revealed=False, target=True)
+    yield case("a height addressed, whose key ended before", 8, end=8, target=True)
+
+
 # --- shares ----------------------------------------------------------------------------------------------------------
 
 
@@ -703,6 +734,12 @@ def history_cases() -> Iterator[Case]:
         Record("abstention", 2**64 - 1, b"\4"),
         Record("end", 2, u64(7)),
     ]
+    later = [
+        Record("key_set", 2, labelled("reveal/history/next key set")(30)),
+        Record("parameters", 2, labelled("reveal/history/parameters")(300)),
+        Record("erasure", 2, labelled("reveal/history/erasure")(97)),
+        Record("end", 2, u64(9)),
+    ]
     parts = [encode_record(record) for record in records]
     whole = MAGIC + b"".join(parts)
     yield case("eight records, their bodies any bytes", whole, refused=False)
@@ -717,8 +754,12 @@ def history_cases() -> Iterator[Case]:
     at = len(MAGIC) + 13
     yield case("a bit of a body flipped", whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], refused=True)
     yield case("a bit of a checksum flipped", whole[:-1] + bytes([whole[-1] ^ 1]), refused=True)
-    kinds = b"\x0c" + parts[3][1:-32]
+    kinds = b"\x0e" + parts[3][1:-32]
     yield case("an unknown kind", MAGIC + parts[0] + kinds + sha256(kinds) + parts[-1], refused=True)
+    parts = [encode_record(record) for record in (*records[:-2], *later)]
+    yield case("another key set, with parameters and an erasure", MAGIC + b"".join(parts), refused=False)
+    zero = b"\0" + parts[3][1:-32]
+    yield case("the kind 0", MAGIC + parts[0] + zero + sha256(zero) + parts[-1], refused=True)
 
 
 def cases() -> Iterator[Case]:
@@ -727,5 +768,6 @@ def cases() -> Iterator[Case]:
     yield from ledger_cases()
     yield from outcome_cases()
     yield from reveal_cases()
+    yield from left_out_cases()
     yield from share_cases()
     yield from history_cases()

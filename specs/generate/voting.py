@@ -10,6 +10,7 @@ from spec.notation import (
     ABSTAIN,
     DECRYPTION_SHARE,
     ENCRYPTED_TRANSACTION,
+    KEY_SET,
     ORDER_CERTIFICATE,
     ORDER_COMMITMENT,
     RECEIPT,
@@ -19,6 +20,7 @@ from spec.notation import (
     SIGNED_SHARE,
     SIGNED_VOTE,
     VOTE,
+    ZERO_HASH,
     Container,
     signing_digest,
     ssz_encode,
@@ -248,6 +250,43 @@ def commitment_cases() -> Iterator[Case]:
     short.input["commitment"] = short.input["commitment"][:-2]
     yield short
 
+    parent = commitment(height=6, round=4, timestamp_ms=TIME_MS + 6_000, l1_block=19)
+    other = parent | {"key_id": labelled("voting/key before")(32)}
+
+    def begins(
+        title: str, *rules: str, refused: bool = True, batch: bool = True, same_key: bool = False, **changes: Any
+    ) -> Case:
+        """The first height of a successor; `start_parent`, `start_round` and `rounds` are its own."""
+        start = {"start_height": "7", "start_parent": to_hex(ZERO_HASH), "start_round": "0"}
+        own = {name: changes.pop(name) for name in ("start_parent", "start_round", "rounds") if name in changes}
+        return commitment_case(
+            title,
+            rules,
+            refused=refused,
+            transactions=None if batch else (),
+            previous=parent if same_key else other,
+            key_set=start | own,
+            changes={"round": int(batch)} | changes,
+        )
+
+    yield begins("another key begins: round 1", "VOT-2", "VOT-8", refused=False)
+    yield begins("another key begins with an empty batch: round 0", "VOT-8", refused=False, batch=False)
+    named: Json = {"start_parent": to_hex(ssz_root(ORDER_COMMITMENT, other))}
+    yield begins("another key begins from a commitment that it names", "VOT-2", refused=False, **named)
+    anew: Json = {"same_key": True, "start_parent": to_hex(ssz_root(ORDER_COMMITMENT, parent))}
+    yield begins("the same key goes on, shared anew", "VOT-2", "VOT-8", refused=False, **anew, start_round="4", round=5)
+    yield begins("the last round of the key", "VOT-8", refused=False, rounds="1")
+    yield begins("the key set starts from another commitment", "VOT-2", start_parent=to_hex(GENESIS_ROOT))
+    yield begins("a start from zero, and another parent", "VOT-2", parent=ZERO_HASH)
+    yield begins("another key begins, and the rounds go on", "VOT-8", round=5)
+    yield begins("an empty batch takes the first round of a key", "VOT-8", batch=False, round=1)
+    yield begins("the same key goes on from another round", "VOT-8", **anew, start_round="3", round=4)
+    yield begins("a round that the key does not have", "VOT-8", **anew, start_round="4", round=5, rounds="4")
+    yield commitment_case(
+        "all rounds are used: an empty batch", ("VOT-8",), refused=False, transactions=(), key_set={"rounds": "4"}
+    )
+    yield commitment_case("all rounds are used: a batch with transactions", ("VOT-8",), key_set={"rounds": "4"})
+
 
 def receipt(of: Object, sequence: int, by: str = "sequencer") -> Object:
     message = {
@@ -273,6 +312,7 @@ def batch_case(
     committed: Json | None = None,
     unexecuted: Sequence[str] = (),
     accounts: dict[str, tuple[int, int]] | None = None,
+    addresses_height: bool = False,
 ) -> Case:
     made = commitment(transactions, policy_id=policy if committed_policy is None else committed_policy)
     given = [receipt(one, at) for at, one in enumerate(transactions)] if receipts is None else receipts
@@ -283,7 +323,8 @@ def batch_case(
         requirements=requirements,
         input={
             "network": {"genesis_root": to_hex(GENESIS_ROOT), "base_fee": str(10 * GWEI)},
-            "key_set": {"sequencer": to_hex(address("sequencer")), "policy_id": str(policy)},
+            "key_set": {"sequencer": to_hex(address("sequencer")), "policy_id": str(policy)}
+            | ({"addresses_height": True} if addresses_height else {}),
             "commitment": ssz(ORDER_COMMITMENT, made),
             "transactions": [ssz(ENCRYPTED_TRANSACTION, one) for one in transactions],
             "receipts": [ssz(SIGNED_RECEIPT, one) for one in given],
@@ -364,6 +405,12 @@ def batch_cases() -> Iterator[Case]:
     yield batch_case("no receipts, though the policy looks at none", ("VOT-6",), by_id, receipts=(), policy=3)
     yield batch_case("priority fee: the lower first", ("VOT-6",), [alice, rich], policy=2)
     yield batch_case("shuffle: not by id", ("VOT-6",), by_id[::-1], policy=3)
+
+    here, later = (transaction("alice", valid_until=height, target_height=height) for height in (7, 8))
+    both = [here, transaction("bob", valid_until=7, target_height=7)]
+    yield batch_case("all addressed to this height", ("VOT-5",), both, refused=False, addresses_height=True)
+    yield batch_case("one addressed to the next height", ("VOT-5",), [later, both[1]], addresses_height=True)
+    yield batch_case("one addressed to no height", ("VOT-5",), [here, bob], addresses_height=True)
 
 
 def vote(of: Object, member: str, **changes: Any) -> Object:
@@ -483,6 +530,8 @@ def guard_cases() -> Iterator[Case]:
         voted: Object | None = None,
         shared: Object | None = None,
         abstained: bool = False,
+        elsewhere: Object | None = None,
+        successor: Object | None = None,
     ) -> Case:
         given = common() | {
             "member": "2",
@@ -492,6 +541,8 @@ def guard_cases() -> Iterator[Case]:
             "abstention": ssz(SIGNED_ABSTAIN, abstention) if abstained else None,
             "action": action,
         }
+        given |= {} if elsewhere is None else {"other_share": ssz(SIGNED_SHARE, share(elsewhere))}
+        given |= {} if successor is None else {"successor": ssz(KEY_SET, successor)}
         return Case(operation="guard", title=title, requirements=rules, input=given, refused=refused)
 
     to_vote = {"vote": ssz(ORDER_COMMITMENT, made)}
@@ -526,6 +577,94 @@ def guard_cases() -> Iterator[Case]:
     yield case("a share where another was released", ("SHR-2",), to_release, refused=True, checked=made, shared=other)
     yield case("an abstention after a share", ("SHR-2",), to_abstain, refused=True, shared=made)
 
+    before, same = (commitment([transaction("bob")], height=height - 1, round=at) for at in (4, 5))
+    rules = ("SHR-2",)
+    yield case("a share in the next round", rules, to_release, refused=False, checked=made, elsewhere=before)
+    yield case("a second share in one round", rules, to_release, refused=True, checked=made, elsewhere=same)
+    at_next, at_this = key_set(start_height=height + 1), key_set(start_height=height)
+    office = ("KEY-10",)
+    yield case("a vote below the start of a signed successor", office, to_vote, refused=False, successor=at_next)
+    yield case("a share below it", office, to_release, refused=False, checked=made, successor=at_next)
+    yield case("a vote at the start of a signed successor", office, to_vote, refused=True, successor=at_this)
+    yield case("a share at it", office, to_release, refused=True, checked=made, successor=at_this)
+
+
+def key_set(**changes: Any) -> Object:
+    """A successor of the committee, with another key, from height 7 on."""
+    return {
+        "genesis_root": GENESIS_ROOT,
+        "predecessor": COMMITTEE_ID,
+        "key_id": labelled("voting/next key")(32),
+        "epoch": 2,
+        "scheme": 0,
+        "setup_kind": 1,
+        "setup_privacy": 0,
+        "n": MEMBERS,
+        "t": T,
+        "reduced_threshold": 0,
+        "members": ADDRESSES,
+        "sequencer": address("sequencer"),
+        "policy_id": 1,
+        "policy_parameters": b"",
+        "encryption_key": b"",
+        "verification_keys": [b""] * MEMBERS,
+        "parameter_digest": ZERO_HASH,
+        "batch_limit": 8,
+        "rounds": 0,
+        "start_height": 7,
+        "start_parent": ZERO_HASH,
+        "start_round": 0,
+        "valid_until": 100,
+    } | changes
+
+
+def successor_cases() -> Iterator[Case]:
+    before = commitment([transaction("alice")], height=6, round=4)
+    anew: dict[str, Any] = {
+        "key_id": KEY_ID,
+        "start_parent": ssz_root(ORDER_COMMITMENT, before),
+        "start_round": 4,
+    }
+
+    def share(height: int, round: int) -> Object:
+        return share_message(commitment(height=height, round=round), 1, b"")
+
+    def case(
+        title: str,
+        *,
+        refused: bool,
+        signed: Object | None = None,
+        shares: Sequence[Object] = (),
+        known: Object | None = before,
+        **changes: Any,
+    ) -> Case:
+        given = {
+            "committee_id": to_hex(COMMITTEE_ID),
+            "key_id": to_hex(KEY_ID),
+            "signed": None if signed is None else ssz(KEY_SET, signed),
+            "shares": [ssz(DECRYPTION_SHARE, one) for one in shares],
+            "before": None if known is None else ssz(ORDER_COMMITMENT, known),
+            "key_set": ssz(KEY_SET, key_set(**changes)),
+        }
+        return Case(operation="sign_successor", title=title, requirements=("KEY-10",), input=given, refused=refused)
+
+    below = [share(5, 3), share(6, 4)]
+    yield case("another key", refused=False, shares=below)
+    yield case("another key, from a height that nobody has seen", refused=False, known=None, start_height=40)
+    yield case("another key, after more rounds than it counts", refused=False, shares=[share(6, 9)])
+    yield case("the same key, shared anew", refused=False, shares=below, **anew)
+    yield case("the same key, no share in its last round", refused=False, shares=below[:1], **anew)
+    yield case("the same key set again", refused=False, signed=key_set(**anew), **anew)
+    yield case("a second, other successor", refused=True, signed=key_set(**anew), **anew, valid_until=99)
+    yield case("of another committee", refused=True, predecessor=ZERO_HASH)
+    yield case("after a share at its start", refused=True, shares=[share(7, 5)])
+    yield case("after a share above its start", refused=True, shares=[share(8, 5)])
+    yield case("the same key, from a height not checked", refused=True, known=None, **anew)
+    yield case("the same key, from another commitment", refused=True, **anew | {"start_parent": GENESIS_ROOT})
+    yield case("the same key, from a higher round", refused=True, **anew | {"start_round": 5})
+    yield case("the same key, from a lower round", refused=True, **anew | {"start_round": 3})
+    yield case("the same key, after a share in a higher round", refused=True, shares=[share(5, 5)], **anew)
+
 
 def cases() -> Iterator[Case]:
     yield from vote_cases()
@@ -534,3 +673,4 @@ def cases() -> Iterator[Case]:
     yield from certificate_cases()
     yield from share_cases()
     yield from guard_cases()
+    yield from successor_cases()

@@ -76,9 +76,9 @@ class Network:
         return self.scheme.partial_decrypt(self.public, self.shares[member - 1], batch, random=random)
 
     def opened(self, batch: Batch) -> BatchKey:
-        key, refused = self.scheme.combine(self.public, batch, [self.share(j, batch) for j in range(1, T + 1)])
+        key, refused = self.scheme.combine(self.public, batch, [self.share(j, batch) for j in range(1, T + 1)], None)
         assert refused == ()
-        self.scheme.verify_batch_key(self.public, batch, key)
+        self.scheme.verify_batch_key(self.public, batch, key, None)
         return key
 
     def read(self, entry: VerifiedCiphertext, key: BatchKey) -> bytes | Undecryptable:
@@ -257,12 +257,12 @@ def test_tainted_share_is_named_and_replaced_when_it_would_spoil_the_batch_key(o
     honest = ours.opened(batch)
     shares = [ours.share(1, batch), ours.share(2, batch), tainted(ours, 3, batch, prime)]
     with pytest.raises(NotEnoughShares) as caught:
-        ours.scheme.combine(ours.public, batch, shares)
+        ours.scheme.combine(ours.public, batch, shares, None)
     assert caught.value.blamed == (3,)
-    key, refused = ours.scheme.combine(ours.public, batch, [*shares, ours.share(4, batch)])
+    key, refused = ours.scheme.combine(ours.public, batch, [*shares, ours.share(4, batch)], None)
     assert refused == (3,)
     assert key.value == honest.value
-    ours.scheme.verify_batch_key(ours.public, batch, key)
+    ours.scheme.verify_batch_key(ours.public, batch, key, None)
 
 
 @pytest.mark.parametrize("taints", [{1: 1}, {2: 1}, {1: 1, 2: 1}, {1: 1, 3: 1}, {1: 1, 2: -1, 3: 1}, {3: 1}])
@@ -280,13 +280,13 @@ def test_batch_key_is_canonical_whatever_taints_cancel(ours, prime, taints):
 def combined(members: Network, batch: Batch, shares: list[Share], *, blamed: set[int]) -> BatchKey | None:
     """What an auditor accepts too; or nothing, if everybody in `blamed` is named."""
     try:
-        key, refused = members.scheme.combine(members.public, batch, shares)
+        key, refused = members.scheme.combine(members.public, batch, shares, None)
     except NotEnoughShares as refusal:
         if set(refusal.blamed) != blamed:
             raise
         return None
     assert set(refused) <= blamed
-    members.scheme.verify_batch_key(members.public, batch, key)
+    members.scheme.verify_batch_key(members.public, batch, key, None)
     return key
 
 
@@ -302,7 +302,7 @@ def test_batch_key_with_a_tainted_value_is_refused_by_ours(ours, prime):
     proof = counted([u16(s.member) + s.data for s in shares])
     for claimed in (value, honest.value):
         with pytest.raises(Rejected):
-            ours.scheme.verify_batch_key(ours.public, batch, BatchKey(value=claimed, proof=proof))
+            ours.scheme.verify_batch_key(ours.public, batch, BatchKey(value=claimed, proof=proof), None)
 
 
 def _points(data: bytes) -> list[Any]:
@@ -341,9 +341,9 @@ def test_cancelling_errors_destroy_a_batch_without_blame_when_proofs_are_not_wei
     batch = two_entries(weak)
     share = cancelling(weak, batch, plain)
     weak.scheme.verify_share(weak.public, batch, share)
-    key, refused = weak.scheme.combine(weak.public, batch, [weak.share(1, batch), weak.share(2, batch), share])
+    key, refused = weak.scheme.combine(weak.public, batch, [weak.share(1, batch), weak.share(2, batch), share], None)
     assert refused == ()
-    weak.scheme.verify_batch_key(weak.public, batch, key)
+    weak.scheme.verify_batch_key(weak.public, batch, key, None)
     opened = weak.scheme.decrypt(weak.public, batch, key, None)
     assert [type(entry) for entry in opened] == [Undecryptable, Undecryptable]
 
@@ -356,6 +356,6 @@ def test_cancelling_errors_are_refused_and_named_by_ours(ours):
         ours.scheme.verify_share(ours.public, batch, share)
     assert (caught.value.rule, caught.value.member) == ("TDH-4", 3)
     shares = [ours.share(1, batch), share, ours.share(2, batch), ours.share(4, batch)]
-    key, refused = ours.scheme.combine(ours.public, batch, shares)
+    key, refused = ours.scheme.combine(ours.public, batch, shares, None)
     assert refused == (3,)
     assert ours.scheme.decrypt(ours.public, batch, key, None) == (SECRET_ORDER, SECRET_ORDER)

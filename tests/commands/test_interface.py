@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ import jsonschema
 import pytest
 
 from cli.main import main
+from threshold.curve import load_backend
+from threshold.schemes import shutter
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "specs" / "schemas"
 
@@ -58,11 +61,17 @@ def test_tree_is_the_documented_one() -> None:
         "committee create",
         "committee show",
         "committee reveal",
+        "committee rotate",
+        "committee verify",
         "sequencer commit",
         "audit export",
         "audit verify",
         "conformance run",
         "bench pipeline",
+        "bench micro",
+        "shutter encrypt",
+        "shutter decrypt",
+        "shutter verify-key",
     ]
 
 
@@ -154,6 +163,10 @@ def one_vector(tmp_path) -> Path:
 def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector, tmp_path, monkeypatch) -> None:
     """Runs every leaf of the tree once; a new command without a line here fails."""
     monkeypatch.chdir(tmp_path)
+    backend = load_backend()
+    Path("message").write_text("0x1c")
+    Path("identity_key").write_bytes(shutter.key_share(backend, 1, b""))
+    identity = ["--eon-key", backend.g2.encode(backend.g2.generator).hex(), "--identity", "0x"]
     lines = {
         "key new": ["alice"],
         "committee create": [],
@@ -165,16 +178,27 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector,
         "status": ["receipt"],
         "sequencer commit": [],
         "committee reveal": [],
+        "committee rotate": [],
+        "committee verify": [],
         "wait": ["receipt"],
         "audit export": ["-o", "history"],
         "audit verify": ["history"],
         "schemes": [],
         "demo": ["--transactions", "2"],
         "bench pipeline": ["--batch", "2"],
+        "bench micro": ["--scheme", "tdh2", "--batch", "1"],
         "conformance run": ["--vectors", str(one_vector)],
+        "shutter encrypt": [*identity, "--message", "message"],
+        "shutter decrypt": ["--key", "identity_key", "--ciphertext", "ciphertext"],
+        "shutter verify-key": [*identity, "--key", "identity_key"],
     }
     assert sorted(lines) == sorted(LEAVES)
-    kept = {"tx sign": ("transaction", "tx"), "encrypt": ("envelope",) * 2, "submit": ("receipt",) * 2}
+    kept = {
+        "tx sign": ("transaction", "tx"),
+        "encrypt": ("envelope",) * 2,
+        "submit": ("receipt",) * 2,
+        "shutter encrypt": ("ciphertext",) * 2,
+    }
     for leaf, arguments in lines.items():
         outcome = invoked(None, *leaf.split(), *arguments, "--json")
         assert outcome.code == 0, outcome
@@ -340,6 +364,15 @@ def test_interrupted_command_exits_130_quietly(run, monkeypatch) -> None:
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children inherit an ignored signal, and workers of a parallel test run ignore this one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_process_exits_130_quietly(started, home, tmp_path) -> None:
     ours, theirs = os.openpty()
     pipe = subprocess.PIPE
@@ -353,6 +386,7 @@ def test_interrupted_process_exits_130_quietly(started, home, tmp_path) -> None:
     assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_loading_exits_130_quietly(executed, tmp_path) -> None:
     """The first library that the program loads is replaced by one that interrupts it there."""
     (tmp_path / "click.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
@@ -360,8 +394,13 @@ def test_interrupted_loading_exits_130_quietly(executed, tmp_path) -> None:
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interruptions_are_exceptions_again_once_loaded() -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    check = "import signal, cli.main; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert loaded.stdout == "True\n"
 
 
 def test_closed_pipe_ends_quietly(started, tmp_path) -> None:

@@ -7,7 +7,6 @@ kind and rule of the refusal. Inputs come from a printed seed.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -28,7 +27,7 @@ from threshold.curve import load_backend
 from threshold.entropy import deterministic
 from threshold.keys import PublicMaterial
 from threshold.sansio import Persist, Send
-from threshold.schemes.registry import load_scheme
+from threshold.schemes.registry import SCHEMES, load_scheme
 from threshold.setup.dealer import deal
 
 genesis_page, transactions_page, ordering_page = map(build.load, ("genesis", "transactions", "ordering"))
@@ -211,7 +210,7 @@ KEY_SET_CHANGES = {
     "the threshold": lambda random, of: {"t": random.randint(0, 6), "reduced_threshold": random.randint(0, 1)},
     "the count": lambda random, of: {"n": random.randint(0, 6)},
     "the members": lambda random, of: {"members": random.sample(of["members"], len(of["members"]))},
-    "a scheme": lambda random, of: {"scheme": random.randint(2, 255)},
+    "a scheme": lambda random, of: {"scheme": random.randint(5, 255)},
     "a name": lambda random, of: {"key_id": random.randbytes(32)},
     "a digest": lambda random, of: {"parameter_digest": random.randbytes(32)},
     "the start": lambda random, of: {"start_height": integer(random, 8), "start_round": integer(random, 8)},
@@ -233,18 +232,81 @@ def test_key_sets_are_accepted_and_refused_alike(random, change):
         agreed("genesis", "check_key_set", genesis=genesis, signed_key_set=data[: random.randrange(len(data))])
 
 
-def test_a_reduced_threshold_is_refused_by_production_where_the_scheme_forbids_it(monkeypatch):
-    """KEY-5 speaks of schemes that neither page describes yet: `clear`, as if it were one of them."""
+def test_properties_of_the_schemes_are_those_of_the_table():
+    """KEY-4, KEY-5, KEY-7, TXN-5: the page's rows and the schemes themselves."""
+    infos = [load_scheme(name).info for name in SCHEMES]
+    assert {
+        info.number: genesis_page.Scheme(
+            name=info.name,
+            hides=info.hides,
+            needs_default_threshold=info.needs_default_threshold,
+            addresses_height=info.addresses_height,
+            limits_batches=info.limits_batch,
+            limits_rounds=info.limits_rounds,
+            shares_anew=info.reshares,
+        )
+        for info in infos
+    } == genesis_page.SCHEMES
+    text = build.path_of("genesis").read_text()
+    for scheme in genesis_page.SCHEMES.values():
+        marks = ["yes" if value else "no" for value in list(vars(scheme).values())[1:]]
+        assert f"| `{scheme.name}` | {' | '.join(marks)} |" in text
+    overheads = "".join(f"{info.ciphertext_overhead_bytes} for `{info.name}` " for info in infos)
+    assert overheads.strip().replace(" 1", ", 1").replace(" 4", ", 4") in build.path_of("transactions").read_text()
+
+
+SUCCESSOR_CHANGES = {
+    "nothing": lambda random, before: {},
+    "the same key": lambda random, before: {"same_key": True, "start_round": random.randrange(9)},
+    "the network": lambda random, before: {"genesis_root": random.randbytes(32)},
+    "the epoch": lambda random, before: {"epoch": random.randrange(4)},
+    "the start": lambda random, before: {"start_height": random.randrange(14), "same_key": random.random() < 0.5},
+    "the parent": lambda random, before: {"start_parent": random.choice([bytes(32), random.randbytes(32)])},
+    "the round": lambda random, before: {"start_round": random.randrange(3)},
+    "the members": lambda random, before: {"members": random.sample(before["members"], len(before["members"]))},
+    "the threshold": lambda random, before: {"t": random.randint(0, 5), "reduced_threshold": random.randint(0, 1)},
+    "a scheme": lambda random, before: {"scheme": random.randint(5, 255)},
+    "a name": lambda random, before: {"key_id": random.randbytes(32)},
+    "a digest": lambda random, before: {"parameter_digest": random.randbytes(32)},
+    "rounds": lambda random, before: {"rounds": random.randrange(2)},
+    "free fields": lambda random, before: {"valid_until": integer(random, 8), "batch_limit": integer(random, 4)},
+}
+
+
+@pytest.mark.parametrize("change", SUCCESSOR_CHANGES)
+def test_successors_are_accepted_and_refused_alike(random, change):
+    """KEY-7 to KEY-9, after key sets of any threshold that end or do not."""
     of = world.genesis()
-    message = world.key_set(of, t=2)
-    data = encoded(notation.SIGNED_KEY_SET, world.signed(of, message))
-    given = {"genesis": encoded(notation.GENESIS, of), "signed_key_set": data}
-    assert "output" in agreed("genesis", "check_key_set", **given)
-    scheme = type(load_scheme("clear"))
-    monkeypatch.setattr(scheme, "info", replace(scheme.info, needs_default_threshold=True))
-    with pytest.raises(Rejected) as caught:
-        serve.operations_of("genesis", "arkworks")["check_key_set"]({k: written(v) for k, v in given.items()})
-    assert caught.value.rule == "KEY-5"
+    for _ in range(4):
+        before = world.key_set(of, t=random.choice([2, 3, 4]), valid_until=random.choice([9, 2**64 - 1]))
+        message = world.successor(before, **SUCCESSOR_CHANGES[change](random, before))
+        signers = [name for name in world.MEMBERS if random.random() < 0.9]
+        agreed(
+            "genesis",
+            "check_successor",
+            genesis=encoded(notation.GENESIS, of),
+            predecessor=encoded(notation.KEY_SET, before),
+            signed_key_set=encoded(notation.SIGNED_KEY_SET, world.signed(of, message, signers)),
+        )
+
+
+def test_limits_of_keys_hold_alike(random):
+    """KEY-7."""
+    of = world.genesis()
+    refused = 0
+    for _ in range(60):
+        near = [None, 7, 8, 9]
+        message = world.key_set(of, batch_limit=random.randint(7, 9), rounds=random.choice([0, 7, 8]))
+        limits = {name: written(n) if (n := random.choice(near)) else None for name in ("batch", "rounds")}
+        key_set = encoded(notation.KEY_SET, message)
+        refused += "error" in agreed("genesis", "check_limits", key_set=key_set, limits=limits)
+    assert 10 < refused < 55
+
+
+def test_erasures_are_signed_alike(random):
+    """SIG-7."""
+    for _ in range(5):
+        agreed("genesis", "erasure_digest", genesis_root=random.randbytes(32), committee_id=random.randbytes(32))
 
 
 # --- transactions ----------------------------------------------------------------------------------------------------
@@ -515,6 +577,100 @@ def test_admissions_end_alike(random):
     assert rules == {None, "MEM-1", "MEM-2", "MEM-3", "TXN-3", "TXN-8"}
 
 
+def random_succession(random: Random, of: Json, first: Json) -> list[Json]:
+    """Up to two key sets after `first`, around height 5, with the same key or others."""
+    made: list[Json] = []
+    for start in sorted(random.sample(range(3, 9), random.choice([0, 1, 1, 2]))):
+        before = made[-1] if made else first
+        fields = {"start_height": start, "policy_id": of["policy_id"], "batch_limit": random.choice([2, 8])}
+        made.append(world.successor(before, same_key=random.random() < 0.3, **fields))
+    return made
+
+
+def random_epochs(random: Random, of: Json, *, live: int, **key_set: Any) -> tuple[Json, Json]:
+    """A pool of transactions for any of the key sets known, and one more that asks for admission."""
+    first = world.key_set(of, **key_set)
+    later = random_succession(random, of, first)
+    keys = [one["key_id"] for one in (first, *later)]
+    addresses_height = random.random() < 0.3
+
+    def transaction() -> Json:
+        until = random.choice([4, 5, 5, 6, 7, 50])
+        target = random.choice([until, until, until, 0]) if addresses_height else 0
+        return random_envelope(random, of, key_id=random.choice(keys), valid_until=until, target_height=target)
+
+    held: dict[tuple[bytes, int], Json] = {}
+    for _ in range(live):
+        made = transaction()
+        held.setdefault((made["header"]["sender"], made["header"]["nonce"]), made)
+    pool = random_pool(random, of, **key_set) | {
+        "live": [encoded(notation.ENCRYPTED_TRANSACTION, made) for made in held.values()],
+        "successors": [encoded(notation.KEY_SET, one) for one in later],
+        "addresses_height": addresses_height,
+    }
+    return pool, transaction()
+
+
+def test_admissions_over_several_key_sets_end_alike(random):
+    """MEM-6, MEM-7, TXN-2, TXN-8."""
+    of = world.genesis()
+    rules = set()
+    for _ in range(100):
+        pool, new = random_epochs(random, of, live=random.randrange(3))
+        answer = agreed("ordering", "admit", transactions=[encoded(notation.ENCRYPTED_TRANSACTION, new)], **pool)
+        rules.add(answer["error"]["rule"] if "error" in answer else None)
+    assert rules >= {None, "MEM-2", "TXN-2", "TXN-8"}
+
+
+@pytest.mark.parametrize("policy", [1, 2, 3])
+def test_batches_of_several_key_sets_are_chosen_alike(random, policy):
+    """ORD-13, MEM-7: of the height's key, and for the height where one is addressed."""
+    of = world.genesis(policy_id=policy)
+    chosen = set()
+    for _ in range(30):
+        pool, _ = random_epochs(random, of, live=random.randrange(4, 14))
+        chosen.add(len(agreed("ordering", "select", **pool)["output"]["tx_ids"]))
+    assert len(chosen) > 2
+
+
+def test_receipts_and_commitments_above_a_parent_are_the_same_bytes(random):
+    """SEQ-4, SEQ-9, SEQ-10, SEQ-13: rounds that run out, key sets that follow or are announced."""
+    of = world.genesis()
+    rules = set()
+    for _ in range(80):
+        keys = {"start_height": 4, "rounds": random.choice([0, 0, 2, 3])}
+        pool, new = random_epochs(random, of, live=random.randrange(4), **keys)
+        first, *later = (notation.ssz_decode(notation.KEY_SET, one) for one in (pool["key_set"], *pool["successors"]))
+        if any(one["start_height"] < 5 or one["key_id"] == first["key_id"] for one in later):
+            continue  # the parent is the first key set's, and in a round from which no key goes on
+        before = {
+            "height": 4,
+            "parent": random.randbytes(32),
+            "committee_id": notation.ssz_root(notation.KEY_SET, first),
+            "key_id": first["key_id"],
+            "round": random.randint(1, first["rounds"] or 3),
+            "batch_root": ordering_page.batch_root([]),
+            "count": 0,
+            "policy_id": 1,
+            "l1_block": 0,
+            "inbox_index": 0,
+            "timestamp_ms": random.choice([of["timestamp_ms"], integer(random, 6)]),
+            "executed_height": 3,
+            "state_root": bytes(32),
+        }
+        given = pool | {"parent": encoded(notation.ORDER_COMMITMENT, before), "now_ms": integer(random, 6)}
+        given |= {"l1_block": integer(random, 4), "sequencer_key": world.secret("sequencer")}
+        transaction = encoded(notation.ENCRYPTED_TRANSACTION, new)
+        answer = agreed("ordering", "make_receipt", transaction=transaction, **given)
+        rules.add(answer.get("error", {}).get("rule"))
+        if random.random() < 0.3:
+            announced = world.successor(first, start_height=random.choice([5, 6]))
+            given["announced"] = encoded(notation.KEY_SET, announced)
+        answer = agreed("ordering", "make_commitment", executed_height=4, state_root=bytes(32), **given)
+        rules.add(answer.get("error", {}).get("rule"))
+    assert rules >= {None, "SEQ-9", "SEQ-10"}
+
+
 @pytest.mark.parametrize("policy", [1, 2, 3])
 def test_batches_are_chosen_alike(random, policy):
     """MEM-5, ORD-13, ORD-14."""
@@ -532,7 +688,7 @@ def test_receipts_and_commitments_are_the_same_bytes(random):
         keys = {
             "start_height": 5,
             "start_round": integer(random, 4),
-            "valid_until": random.choice([4, 5, 60, 2**64 - 1]),
+            "valid_until": random.choice([5, 6, 60, 2**64 - 1]),
         }
         pool = random_pool(random, of, live=random.randrange(6), **keys)
         given = pool | {"now_ms": integer(random, 6), "l1_block": integer(random, 4)}
@@ -553,6 +709,16 @@ def test_receipts_and_commitments_are_the_same_bytes(random):
             agreed("ordering", "commitment_root", genesis=pool["genesis"], commitment=mutated(random, commitment))
 
 
+def test_transaction_of_a_key_without_rounds_that_has_ended_expires_txn_8():
+    """TXN-8 and not SEQ-9, which speaks of rounds: the key set's last height is 4, the next is 5."""
+    of = world.genesis()
+    pool = random_pool(Random(1), of, start_height=5, valid_until=4)
+    pool["accounts"] = [{"address": written(world.address("alice")), "nonce": "0", "balance": str(10**18)}]
+    given = pool | {"now_ms": 0, "l1_block": 0, "sequencer_key": world.secret("sequencer")}
+    transaction = encoded(notation.ENCRYPTED_TRANSACTION, envelopes.envelope(of))
+    assert agreed("ordering", "make_receipt", transaction=transaction, **given)["error"]["rule"] == "TXN-8"
+
+
 def test_receipt_is_stored_before_it_leaves():
     """SEQ-1: the effects of an admission, in the order in which they are performed."""
     of = world.genesis()
@@ -561,7 +727,6 @@ def test_receipt_is_stored_before_it_leaves():
     given = {name: written(value) for name, value in pool.items()}
     sequencer = Sequencer(
         terms=answers._terms(given),
-        committee_id=bytes(32),
         identity=Identity(world.secret("sequencer")),
         verifier=answers._AnyCiphertext(),
         state=answers._state(given),

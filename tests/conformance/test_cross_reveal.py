@@ -27,6 +27,7 @@ from encmempool.measure import demo
 from encmempool.measure.attacker import Measurement, Placement
 from encmempool.measure.market import Market, Reserves
 from encmempool.network.local import LocalNetwork, Plan, create_network, fresh_home
+from encmempool.network.rotation import Change, retire, rotate
 from encmempool.ordering import Policy
 from encmempool.reveal import Follower
 from encmempool.transactions import encrypt_transaction
@@ -51,8 +52,8 @@ from threshold.schemes.base import Batch, Share
 from threshold.schemes.registry import load_scheme
 from threshold.setup.dealer import deal
 
-notation, genesis_page, voting_page, reveal_page, measurement_page = map(
-    build.load, ("notation", "genesis", "voting", "reveal", "measurement")
+notation, genesis_page, ordering_page, voting_page, reveal_page, measurement_page = map(
+    build.load, ("notation", "genesis", "ordering", "voting", "reveal", "measurement")
 )
 
 SEED = 20_261_120
@@ -339,22 +340,34 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
     return made
 
 
+def audited_key_sets(genesis: Any, records: Sequence[Any]) -> list[Any]:
+    """KEY-1 to KEY-9 and SIG-7, on the pages' code: each key set at its start, then the erasures of the one before."""
+    key_sets: list[Any] = []
+    for record in records:
+        if record.kind == "key_set":
+            signed = notation.ssz_decode(notation.SIGNED_KEY_SET, record.body)
+            if key_sets:
+                genesis_page.check_successor(genesis, key_sets[-1], signed)
+            else:
+                genesis_page.check_key_set(genesis, signed)
+            key_sets.append(signed["message"])
+            assert record.height == signed["message"]["start_height"]
+        else:
+            signed, before = notation.ssz_decode(notation.SIGNED_ERASURE, record.body), key_sets[-2]
+            assert signed["message"]["committee_id"] == notation.ssz_root(notation.KEY_SET, before)
+            digest = genesis_page.erasure_digest(signed["message"], notation.ssz_root(notation.GENESIS, genesis))
+            assert genesis_page.recover(digest, signed["signature"]) in before["members"]
+    return key_sets
+
+
 def audited(data: bytes) -> tuple[bytes, int]:
     """The pages' own audit of a history of the control scheme: state root and number of executed transactions."""
     records = reveal_page.audit_records(data)
     genesis = notation.ssz_decode(notation.GENESIS, records[0].body)
     genesis_root = notation.ssz_root(notation.GENESIS, genesis)
-    signed_key_set = notation.ssz_decode(notation.SIGNED_KEY_SET, records[1].body)
-    key_set = signed_key_set["message"]
-    committee_id = genesis_page.check_key_set(genesis, signed_key_set)
-    names = ("key_id", "sequencer", "batch_limit", "valid_until", "start_height", "start_parent", "start_round")
-    terms = voting_page.Terms(
-        genesis_root=genesis_root,
-        genesis_time_ms=genesis["timestamp_ms"],
-        gas_limit=genesis["gas_limit"],
-        committee_id=committee_id,
-        **{name: key_set[name] for name in names},
-    )
+    key_sets = audited_key_sets(genesis, [record for record in records if record.kind in ("key_set", "erasure")])
+    names = ("key_id", "sequencer", "batch_limit", "valid_until", "rounds")
+    starts = ("start_height", "start_parent", "start_round")
     ledger = reveal_page.first_ledger(genesis)
     previous, executed, height = None, 0, 1
     roots = {0: reveal_page.state_root(ledger)}
@@ -368,6 +381,15 @@ def audited(data: bytes) -> tuple[bytes, int]:
             "reveal": notation.REVEAL,
         }
         found = {name: [notation.ssz_decode(kind, body) for body in of[name]] for name, kind in decoded.items()}
+        key_set = ordering_page.of_height(key_sets, height)
+        committee_id = notation.ssz_root(notation.KEY_SET, key_set)
+        terms = voting_page.Terms(
+            genesis_root=genesis_root,
+            genesis_time_ms=genesis["timestamp_ms"],
+            gas_limit=genesis["gas_limit"],
+            committee_id=committee_id,
+            **{name: key_set[name] for name in (*names, *starts)},
+        )
         signed = notation.ssz_decode(notation.SIGNED_COMMITMENT, of["commitment"][0])
         commitment, transactions = signed["message"], found["transaction"]
         at = commitment["executed_height"]
@@ -406,6 +428,23 @@ def test_pages_audit_a_real_history_to_the_same_state(network: Network) -> None:
     assert (report.heights, report.pending, report.transactions) == (3, 1, 5)
     records = reveal_page.audit_records(data)
     assert reveal_page.MAGIC + b"".join(map(reveal_page.encode_record, records)) == data
+
+
+def test_pages_audit_a_history_of_two_keys_to_the_same_state(tmp_path: Path) -> None:
+    """AUD-1, AUD-2, KEY-8, KEY-9, SIG-7: another key takes over at once, and the old shares are erased."""
+    made = Network(tmp_path / "home")
+    made.submit(0, 0, to=b"\x55" * 20, value=1)
+    made.height()
+    rotate(made.local, Change(new_key=True, overlap=0), random=made.random)
+    made.submit(0, 1, to=b"\x55" * 20, value=1)
+    made.height()
+    retire(made.local)
+    data = audit.export(made.local)
+    report = audit.verify(data)
+    assert (report.heights, report.transactions) == (2, 2)
+    assert audited(data) == (made.local.follower.latest.root, report.transactions)
+    kinds = [record.kind for record in reveal_page.audit_records(data)]
+    assert (kinds.count("key_set"), kinds.count("erasure"), kinds.count("parameters")) == (2, 4, 0)
 
 
 def reframed(records: Sequence[Any], at: int, **changes: Any) -> bytes:
@@ -450,7 +489,7 @@ def test_history_with_one_sequence_twice_is_refused_aud_3(network: Network) -> N
     receipt = SignedReceipt.decode(records[second].body).message
     taken = SignedReceipt.decode(records[first].body).message.sequence
     message = replace(receipt, sequence=taken)
-    sequencer = local.home.identity("sequencer", local._require_password())
+    sequencer = local.home.identity("sequencer", local.password())
     signature = sequencer.sign(signing_digest(message, local.committee.genesis.root))
     twice = SignedReceipt(message=message, signature=signature)
     with pytest.raises(audit.AuditFailed, match="AUD-3"):
@@ -485,7 +524,7 @@ def empty_proposal(network: Network, sequencer: Identity, **changes: Any) -> Pro
 def test_certified_commitment_replaces_another_but_not_a_certified_one_crt_4(network: Network) -> None:
     """CRT-4"""
     local = network.local
-    home, password = local.home, local._require_password()
+    home, password = local.home, local.password()
     sequencer = home.identity("sequencer", password)
     members = [home.identity(f"members/{at}", password) for at in (1, 2, 3)]
 
@@ -505,7 +544,7 @@ def test_certified_commitment_replaces_another_but_not_a_certified_one_crt_4(net
         follower.follow(one, certified(one))
 
 
-@pytest.mark.parametrize("number", range(1, 10))
+@pytest.mark.parametrize("number", range(1, 13))
 def test_member_stores_before_it_sends_vot_11(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """VOT-11: every vote, share and abstention of the page's own cases has its records before its message."""
     seen: list[Sequence[Persist | Send]] = []
@@ -542,14 +581,15 @@ def test_any_right_shares_open_and_a_wrong_one_is_named_rev_2() -> None:
     batch = Batch(key_id=key.key_id, height=1, round=1, entries=(verified,))
     made = [scheme.partial_decrypt(key, share, batch, random=deterministic(b"share")) for share in shares]
     wrong = Share(member=2, data=made[0].data)
-    batch_key, refused = scheme.combine(key, batch, [made[0], wrong, *made[2:]])
+    ahead = scheme.precompute(key, batch)
+    batch_key, refused = scheme.combine(key, batch, [made[0], wrong, *made[2:]], ahead)
     assert refused == (2,)
-    assert scheme.decrypt(key, batch, batch_key, scheme.precompute(key, batch)) == (b"content",)
+    assert scheme.decrypt(key, batch, batch_key, ahead) == (b"content",)
     for left_out in range(4):
-        others, _ = scheme.combine(key, batch, [share for at, share in enumerate(made) if at != left_out])
+        others, _ = scheme.combine(key, batch, [s for at, s in enumerate(made) if at != left_out], ahead)
         assert others.value == batch_key.value
     with pytest.raises(NotEnoughShares) as error:
-        scheme.combine(key, batch, [made[0], wrong, made[2]])
+        scheme.combine(key, batch, [made[0], wrong, made[2]], ahead)
     assert error.value.blamed == (2,)
 
 
@@ -625,11 +665,11 @@ class Recorder:
         return ()
 
 
-def test_blind_attacker_is_given_the_recorded_bytes_msr_13() -> None:
+def test_blind_attacker_is_given_the_recorded_bytes_msr_13(tmp_path: Path) -> None:
     """MSR-13: the envelopes as the sequencer stored them, and nothing made from the orders."""
     market, recorder = Market.draw(3, 3), Recorder()
     world = demo._World(market, members=4, threshold=3, scheme="tdh2", backend="arkworks", reduced_threshold=False)
-    run = world.encrypted(recorder)
+    run = world.encrypted(recorder, world.create(tmp_path))
     assert recorder.view == tuple(envelope.encoded for envelope in run.envelopes)
     assert len(recorder.view) == 3
 

@@ -42,6 +42,11 @@ def random(request: pytest.FixtureRequest) -> Random:
     return Random(seed)
 
 
+def runs(count: int) -> list[Any]:
+    """The first in every test run, the others in the long one."""
+    return [0, *(pytest.param(run, marks=pytest.mark.slow) for run in range(1, count))]
+
+
 class Committee:
     """A key made by the production dealer, loaded by production and specs."""
 
@@ -94,7 +99,7 @@ def spoilt(random: Random, data: bytes) -> bytes:
 # --- ciphertexts, shares, batch keys ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize("run", runs(3))
 def test_key_ids_and_keys_are_equal(random: Random, run: int) -> None:
     """TDH-6, TDH-7, TDH-8, TDH-9, TDH-20"""
     made = Committee(random)
@@ -105,7 +110,7 @@ def test_key_ids_and_keys_are_equal(random: Random, run: int) -> None:
     assert agreed("tdh2", "load_public_key", made.named)["output"]["members"] == str(made.n)
 
 
-@pytest.mark.parametrize("run", range(4))
+@pytest.mark.parametrize("run", runs(4))
 def test_each_opens_what_the_other_encrypts(random: Random, run: int) -> None:
     """TDH-2, TDH-4, TDH-5, TDH-11..16, TDH-19: members and users of both kinds in one batch."""
     made = Committee(random)
@@ -138,7 +143,7 @@ def test_each_opens_what_the_other_encrypts(random: Random, run: int) -> None:
     assert agreed("tdh2", "decrypt", opened)["output"]["plaintexts"] == plaintexts
 
 
-@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize("run", runs(3))
 def test_both_refuse_what_was_spoilt_for_the_same_reason(random: Random, run: int) -> None:
     """TDH-1, TDH-3, TDH-4, TDH-5, TDH-7, TDH-10, TDH-15"""
     made = Committee(random)
@@ -148,7 +153,7 @@ def test_both_refuse_what_was_spoilt_for_the_same_reason(random: Random, run: in
     batch = Batch(key_id=made.key_id, height=1, round=1, entries=(checked,))
     source = deterministic(random.randbytes(32))
     shares = [TDH2.partial_decrypt(made.key, share, batch, random=source) for share in made.key_shares]
-    batch_key, _ = TDH2.combine(made.key, batch, shares)
+    batch_key, _ = TDH2.combine(made.key, batch, shares, None)
     entry = {"ciphertext": hexed(ciphertext), "aad": hexed(aad)}
     given = made.named | {"batch": {"height": "1", "round": "1", "entries": [entry]}}
     for _ in range(6):

@@ -182,7 +182,9 @@ def test_answers_held_back_for_the_next_question_fail(misbehaving) -> None:
 
 
 def test_second_line_for_one_question_is_reported(misbehaving) -> None:
-    found = misbehaving('if request["id"].endswith("/2"): sys.stdout.write("debug\\n")')
+    """Both in one write, or else the second may come after the first was read."""
+    body = 'if request["id"].endswith("/2"): os.write(1, b"debug\\n" + json.dumps(reply).encode() + b"\\n"); continue'
+    found = misbehaving(body)
     assert found == [PASSED, ("failed", "answered with more than one line, first debug"), PASSED]
 
 

@@ -95,7 +95,6 @@ class Story:
         if role in ("sequencer", "archive"):
             self.sequencer = Sequencer(
                 terms=self.committee.terms,
-                committee_id=self.committee.committee_id,
                 identity=SEQUENCER,
                 verifier=self.committee,
                 state=self.followers["archive"],

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from threshold import sharing
-from threshold.curve import ORDER, SCALAR_BYTES, load_backend
+from threshold.curve import ORDER, load_backend
 from threshold.encoding import Reader, counted, enc, sized, u8, u16, u32, u64
 from threshold.entropy import deterministic
 from threshold.errors import CiphertextRejected, Malformed
-from threshold.keys import KeyShare, PublicMaterial
+from threshold.keys import KeyShare, Limits, PublicMaterial
 from threshold.polynomial import evaluate, lagrange_at, lagrange_at_zero, lagrange_integers
 from threshold.schemes.base import Batch, BatchKey
 from threshold.schemes.registry import SCHEMES, load_scheme
@@ -142,7 +142,7 @@ def test_codecs_refuse_or_differ_for_every_byte_of_a_real_object():
     entry = scheme.verify_ciphertext(public, ciphertext, aad=b"", height=0)
     batch = Batch(key_id=public.key_id, height=1, round=0, entries=(entry,))
     made = [scheme.partial_decrypt(public, s, batch, random=deterministic(b"s")) for s in shares[:2]]
-    key, _ = scheme.combine(public, batch, made)
+    key, _ = scheme.combine(public, batch, made, None)
     for value in (material, key):
         encoded = value.encode()
         for at in range(len(encoded)):
@@ -215,12 +215,8 @@ def test_points_are_recovered_as_scalars_are(coefficients, data):
 
 @cache
 def committee(name: str, n: int, t: int) -> tuple[PublicMaterial, Any, tuple[KeyShare, ...]]:
-    scheme, group = load_scheme(name), load_backend().g1
-    coefficients = sharing.random_polynomial(t, deterministic(b"key"))
-    secrets = sharing.deal(coefficients, n)
-    key, *keys = (group.encode(group.multiply(group.generator, k)) for k in (coefficients[0], *secrets.values()))
-    material = PublicMaterial(scheme=scheme.info.number, threshold=t, encryption_key=key, verification_keys=tuple(keys))
-    shares = tuple(KeyShare(j, secret.to_bytes(SCALAR_BYTES, "big")) for j, secret in secrets.items())
+    scheme = load_scheme(name)
+    material, shares = scheme.deal(n=n, t=t, limits=Limits(batch=4, rounds=3), random=deterministic(b"key"))
     return material, scheme.load_public_key(material, key_id=material.key_id(b"network")), shares
 
 
@@ -231,23 +227,24 @@ def test_batch_of_anything_opens_to_what_was_encrypted(name):
 
     @settings(max_examples=25, deadline=None)
     @given(
-        st.lists(st.tuples(st.binary(max_size=200), chunks), max_size=4),
+        st.lists(st.tuples(st.binary(max_size=200), chunks), min_size=1, max_size=4),
         st.permutations(range(4)),
         st.integers(0, 2**64 - 1),
         st.binary(min_size=8, max_size=8),
     )
     def check(items: list[tuple[bytes, bytes]], order: list[int], height: int, seed: bytes) -> None:
-        random = deterministic(seed)
-        entries = []
+        random, entries = deterministic(seed), []
+        addressed = height if scheme.info.addresses_height else 0
         for plaintext, aad in items:
-            ciphertext = scheme.encrypt(public, plaintext, aad=aad, height=0, random=random)
-            entries.append(scheme.verify_ciphertext(public, ciphertext, aad=aad, height=0))
-        batch = Batch(key_id=public.key_id, height=height, round=0, entries=tuple(entries))
+            ciphertext = scheme.encrypt(public, plaintext, aad=aad, height=addressed, random=random)
+            entries.append(scheme.verify_ciphertext(public, ciphertext, aad=aad, height=addressed))
+        batch = Batch(key_id=public.key_id, height=height, round=1 + height % 3, entries=tuple(entries))
+        prepared = scheme.precompute(public, batch)
         made = [scheme.partial_decrypt(public, shares[at], batch, random=random) for at in order]
-        key, refused = scheme.combine(public, batch, made)
+        key, refused = scheme.combine(public, batch, made, prepared)
         assert refused == ()
-        scheme.verify_batch_key(public, batch, key)
-        opened = scheme.decrypt(public, batch, key, scheme.precompute(public, batch))
+        scheme.verify_batch_key(public, batch, key, prepared)
+        opened = scheme.decrypt(public, batch, key, prepared)
         assert opened == tuple(plaintext for plaintext, _ in items)
 
     check()

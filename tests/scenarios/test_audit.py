@@ -32,6 +32,8 @@ from threshold.entropy import deterministic
 from threshold.keys import KeyMaterial
 
 SEED = 20260
+OF_OTHER_HISTORIES = (Kind.PARAMETERS, Kind.ERASURE)
+"""Of keys with parameters, and of keys that were shared anew: see test_rotation.py and test_schemes.py."""
 
 
 class History:
@@ -450,7 +452,7 @@ def test_forgery_is_refused_though_its_checksums_are_right(history, name):
     failure(forged)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.FORCED, Kind.END)])
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.FORCED, Kind.END, *OF_OTHER_HISTORIES)])
 def test_body_of_every_kind_is_refused_if_cut_longer_or_empty(history, kind):
     at = next(at for at, record in enumerate(history.records) if record[0] == kind)
     body = history.records[at][2]

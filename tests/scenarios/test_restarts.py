@@ -53,7 +53,6 @@ class Cluster:
         if role == "sequencer":
             self.sequencer = Sequencer(
                 terms=self.committee.terms,
-                committee_id=self.committee.committee_id,
                 identity=self.world.sequencer_identity,
                 verifier=self.committee,
                 state=self.followers["archive"],

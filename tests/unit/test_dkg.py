@@ -332,6 +332,17 @@ def test_records_hold_no_secret_but_the_ephemeral_key():
         assert all(r.value in travelled for r in network.records(member) if r.kind == JOURNAL_RECORD)
 
 
+@pytest.mark.parametrize("secret", [None, 5], ids=["fresh", "given"])
+def test_dealing_draws_every_coefficient_afresh(secret):
+    """RSH-5: coefficients that are known, equal, or those of another dealing give the secret to fewer than t."""
+    ceremony = Ceremony(ceremony_id=CEREMONY, n=5, t=5, group=G1)
+    random = deterministic(b"several dealings")
+    commitments = [Dealing.make(ceremony, 1, {}, random, secret=secret).commitment for _ in range(3)]
+    drawn = [G1.encode(point) for commitment in commitments for point in commitment[0 if secret is None else 1 :]]
+    assert len(set(drawn)) == len(drawn) == 3 * (5 if secret is None else 4)
+    assert secret is None or {G1.encode(c[0]) for c in commitments} == {G1.encode(G1.multiply(G1.generator, secret))}
+
+
 # --- absent and late members
 
 
@@ -587,8 +598,8 @@ def test_dealer_is_out_when_it_leaves_a_member_without_a_box():
 
 
 def test_ceremony_fails_when_the_dealings_cancel(monkeypatch):
-    secret = iter((5, ORDER - 5))
-    monkeypatch.setattr(sharing, "random_polynomial", lambda t, random: (next(secret),))
+    secrets = iter((5, ORDER - 5))
+    monkeypatch.setattr(sharing, "random_polynomial", lambda t, random, *, secret: (next(secrets),))
     network = Network(2, 1).run()
     for party in network.parties.values():
         with pytest.raises(CeremonyFailed, match="identity"):

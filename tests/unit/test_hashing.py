@@ -28,7 +28,9 @@ def test_tags_are_unique():
 
 @pytest.mark.parametrize("tag", Tag)
 def test_tag_has_its_form_and_fits_one_length_byte(tag):
-    assert re.fullmatch(rb"encmempool-[a-z0-9]+-v1(-[a-z-]+)?(-BLS12381G[12]_XMD:SHA-256_SSWU_RO_)?", tag.value)
+    assert re.fullmatch(
+        rb"encmempool-[a-z0-9]+(-[a-z0-9]+)*-v1(-[a-z-]+)?(-BLS12381G[12]_XMD:SHA-256_SSWU_RO_)?", tag.value
+    )
     assert 1 <= len(tag.value) <= 255
 
 

@@ -1,4 +1,4 @@
-"""KEY-1 to KEY-5: one fault each, signed by whoever has to sign, so that nothing else is wrong."""
+"""KEY-1 to KEY-9: one fault each, signed by whoever has to sign, so that nothing else is wrong."""
 
 from __future__ import annotations
 
@@ -8,8 +8,21 @@ import pytest
 
 from encmempool.errors import Malformed, Rejected
 from encmempool.identity import Identity
-from encmempool.keysets import NO_END, TRUSTED_DEALER, Committee, default_threshold, first_key_set
-from encmempool.types import Abstain, SignedKeySet, signing_digest
+from encmempool.keysets import (
+    DISTRIBUTED,
+    NO_END,
+    TRUSTED_DEALER,
+    Committee,
+    default_threshold,
+    first_key_set,
+    public_material,
+    signatures_needed,
+    successor_key_set,
+)
+from encmempool.types import ZERO_HASH, Abstain, SignedKeySet, signing_digest
+from threshold.entropy import deterministic
+from threshold.keys import Limits
+from threshold.schemes.base import Batch
 from threshold.schemes.registry import load_scheme
 
 
@@ -252,10 +265,276 @@ def test_load_accepts_the_default_threshold_where_it_is_needed(load, key_set, ne
     assert load(key_set).key_set.t == 3
 
 
+# --- KEY-6 -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{"start_round": 1}, {"epoch": 2}], ids=lambda changes: next(iter(changes)))
+def test_load_rejects_a_first_key_set_that_starts_elsewhere_key_6(load, key_set, changes):
+    assert rule_of(load, replace(key_set, **changes)) == "KEY-6"
+
+
+# --- KEY-7 -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def limited(make_genesis, signed_by, members):
+    """Loads a first key set of a scheme whose key allows batches of 2, and 2 rounds where it counts them."""
+    made = {}
+
+    def make(scheme, *, batch_limit=2, rounds=0):
+        genesis, loaded = make_genesis(batch_limit=batch_limit), load_scheme(scheme)
+        if scheme not in made:
+            limits = Limits(batch=2, rounds=2 if loaded.info.limits_rounds else None)
+            made[scheme], _ = loaded.deal(n=4, t=3, limits=limits, random=deterministic(b"limits"))
+        public = made[scheme]
+        key_set = first_key_set(genesis, public, setup_kind=TRUSTED_DEALER, setup_privacy=0, rounds=rounds)
+        return Committee.load(genesis, signed_by(key_set, genesis, members), public.parameters)
+
+    return make
+
+
+@pytest.mark.parametrize(("scheme", "rounds"), [("fptx", 2), ("simple-bte", 0)])
+@pytest.mark.parametrize("batch_limit", [1, 2, 3])
+def test_load_rejects_batches_larger_than_the_key_opens_key_7(limited, scheme, rounds, batch_limit):
+    if batch_limit <= 2:
+        assert limited(scheme, batch_limit=batch_limit, rounds=rounds).key_set.batch_limit == batch_limit
+    else:
+        assert rule_of(limited, scheme, batch_limit=batch_limit, rounds=rounds) == "KEY-7"
+
+
+@pytest.mark.parametrize(("scheme", "rounds"), [("fptx", 0), ("fptx", 1), ("fptx", 3), ("simple-bte", 1)])
+def test_load_rejects_other_rounds_than_the_key_has_key_7(limited, scheme, rounds):
+    assert rule_of(limited, scheme, rounds=rounds) == "KEY-7"
+
+
+def test_load_rejects_rounds_of_a_key_that_sets_no_limit_key_7(load, key_set):
+    assert rule_of(load, replace(key_set, rounds=1)) == "KEY-7"
+
+
+def test_load_rejects_parameters_of_another_key_key_3(limited, make_genesis, signed_by, members):
+    loaded = limited("simple-bte")
+    for parameters in (b"", loaded.parameters[:-1], loaded.parameters + b"\0"):
+        assert rule_of(Committee.load, loaded.genesis, loaded.signed, parameters) == "KEY-3"
+
+
+# --- successors: KEY-8 and KEY-9 -------------------------------------------------------------------------------------
+
+
+START = (5, b"\x05" * 32, 3)
+
+
+@pytest.fixture(scope="module")
+def successor(committee, members):
+    """The key set after the usual one, with any field changed: the same key, unless `public` is another's."""
+
+    def make(public=None, *, start=START, **changes):
+        made = successor_key_set(
+            committee.key_set,
+            public or public_material(committee.key_set),
+            members=[member.address for member in members],
+            start=start,
+            setup_kind=DISTRIBUTED,
+            setup_privacy=3,
+            batch_limit=8,
+        )
+        return replace(made, **changes)
+
+    return make
+
+
+@pytest.fixture
+def succeed(committee, network, members, signed_by):
+    """load_successor of a key set signed by all members before, or by the signers given."""
+    return lambda key_set, signers=members: committee.load_successor(signed_by(key_set, network, signers))
+
+
+@pytest.fixture(scope="module")
+def other_key(deal_key):
+    public, _ = deal_key("tdh2", n=4, t=3, seed=b"another")
+    return public
+
+
+def test_successor_with_the_same_key_loads(committee, succeed, successor):
+    following = succeed(successor())
+    assert (following.key_set.key_id, following.key_set.epoch) == (committee.key_set.key_id, 2)
+    assert following.key_set.predecessor == committee.committee_id
+    assert following.committee_id != committee.committee_id
+
+
+@pytest.mark.parametrize("parent", [ZERO_HASH, b"\x05" * 32], ids=["open", "named"])
+def test_successor_with_another_key_loads(succeed, successor, other_key, parent):
+    following = succeed(successor(other_key, start=(30, parent, 0)))
+    assert (following.key_set.start_height, following.key_set.start_parent) == (30, parent)
+
+
+def test_successor_may_be_a_committee_of_others(committee, network, deal_key, alice, bob, signed_by, succeed, members):
+    public, _ = deal_key("tdh2", n=2, t=2, seed=b"others")
+    key_set = successor_key_set(
+        committee.key_set,
+        public,
+        members=[alice.address, bob.address],
+        start=(9, ZERO_HASH, 0),
+        setup_kind=DISTRIBUTED,
+        setup_privacy=2,
+        batch_limit=8,
+    )
+    following = succeed(key_set)
+    assert following.member_index(bob.address) == 2
+    third = replace(key_set, predecessor=following.committee_id, epoch=3, start_height=12, start_parent=b"\x0b" * 32)
+    assert rule_of(following.load_successor, signed_by(third, network, members)) == "KEY-8"
+    assert following.load_successor(signed_by(third, network, (alice, bob))).key_set.epoch == 3
+
+
+@pytest.mark.parametrize("absent", range(4))
+def test_successor_loads_with_any_t_signatures_key_8(succeed, successor, members, absent):
+    assert succeed(successor(), members[:absent] + members[absent + 1 :]).key_set.epoch == 2
+
+
+@pytest.mark.parametrize(
+    "signers",
+    [(), (0, 1), (0, 1, 1), (0, 2, 1), (0, 1, "stranger"), (0, 1, 2, "stranger"), (0, 1, 2, 2)],
+    ids=str,
+)
+def test_successor_is_refused_with_other_signatures_than_the_members_key_8(succeed, successor, members, alice, signers):
+    chosen = tuple(alice if at == "stranger" else members[at] for at in signers)
+    assert rule_of(succeed, successor(), chosen) == "KEY-8"
+
+
+def test_successor_of_a_reduced_committee_needs_the_default_threshold_key_8(network, members, deal_key, signed_by):
+    public, _ = deal_key("tdh2", n=4, t=2)
+    first = first_key_set(network, public, setup_kind=TRUSTED_DEALER, setup_privacy=0)
+    committee = Committee.load(network, signed_by(first, network, members))
+    assert signatures_needed(first) == 3
+    following = successor_key_set(
+        first,
+        public,
+        members=first.members,
+        start=START,
+        setup_kind=TRUSTED_DEALER,
+        setup_privacy=0,
+        batch_limit=8,
+    )
+    assert rule_of(committee.load_successor, signed_by(following, network, members[:2])) == "KEY-8"
+    assert committee.load_successor(signed_by(following, network, members[:3])).key_set.epoch == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"predecessor": b"\x01" * 32}, {"predecessor": ZERO_HASH}, {"epoch": 1}, {"epoch": 3}],
+    ids=str,
+)
+def test_successor_is_refused_with_another_predecessor_or_epoch_key_8(succeed, successor, changes):
+    assert rule_of(succeed, successor(**changes)) == "KEY-8"
+
+
+@pytest.mark.parametrize("height", [0, 1])
+def test_successor_is_refused_where_it_starts_no_later_than_its_predecessor_key_9(
+    succeed, successor, other_key, height
+):
+    assert rule_of(succeed, successor(start_height=height)) == "KEY-9"
+    assert rule_of(succeed, successor(other_key, start=(height, ZERO_HASH, 0))) == "KEY-9"
+
+
+def test_successor_is_refused_where_it_leaves_a_gap_after_the_keys_end_key_9(network, key_set, signed_by, members):
+    """The first key set cannot end; a later one may."""
+    ending = replace(key_set, valid_until=4)
+    committee = Committee(
+        genesis=network,
+        signed=signed_by(ending, network, members),
+        scheme=load_scheme("tdh2"),
+        public_key=None,
+    )
+    for height, accepted in ((5, True), (6, False)):
+        following = replace(ending, predecessor=ending.root, epoch=2, start_height=height, start_parent=b"\x05" * 32)
+        signed = signed_by(following, network, members)
+        if accepted:
+            assert committee.load_successor(signed).key_set.start_height == 5
+        else:
+            assert rule_of(committee.load_successor, signed) == "KEY-9"
+
+
+def test_successor_is_refused_without_the_commitment_it_starts_from_key_9(succeed, successor):
+    assert rule_of(succeed, successor(start_parent=ZERO_HASH)) == "KEY-9"
+
+
+def test_successor_is_refused_with_rounds_that_go_back_key_9(committee, network, signed_by, members, successor):
+    second = committee.load_successor(signed_by(successor(), network, members))
+    third = replace(second.key_set, predecessor=second.committee_id, epoch=3, start_height=8)
+    for round, accepted in ((2, False), (3, True), (4, True)):
+        signed = signed_by(replace(third, start_round=round), network, members)
+        if accepted:
+            assert second.load_successor(signed).key_set.start_round == round
+        else:
+            assert rule_of(second.load_successor, signed) == "KEY-9"
+
+
+def test_successor_with_another_key_is_refused_where_rounds_do_not_count_from_zero_key_9(succeed, successor, other_key):
+    assert rule_of(succeed, successor(other_key, start=(5, ZERO_HASH, 1))) == "KEY-9"
+
+
+def test_successor_is_refused_with_an_earlier_key_under_another_name_key_9(committee, succeed, successor):
+    """Its shares would open batches of two keys: rounds would be used twice."""
+    renamed = replace(public_material(committee.key_set), scheme=load_scheme("clear").info.number)
+    key_set = successor(renamed, start=(30, ZERO_HASH, 0))
+    assert key_set.encryption_key == committee.key_set.encryption_key
+    assert key_set.key_id != committee.key_set.key_id
+    assert rule_of(succeed, key_set) == "KEY-9"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"genesis_root": bytes(32)}, "KEY-1"),
+        ({"key_id": bytes(32), "start_round": 0}, "KEY-3"),
+        ({"parameter_digest": bytes(32)}, "KEY-3"),
+        ({"t": 2}, "KEY-4"),
+        ({"rounds": 1}, "KEY-7"),
+    ],
+    ids=["KEY-1", "KEY-3 key", "KEY-3 parameters", "KEY-4", "KEY-7"],
+)
+def test_successor_is_checked_as_the_first_key_set_is(succeed, successor, changes, rule):
+    assert rule_of(succeed, successor(**changes)) == rule
+
+
+def test_successor_shown_without_its_predecessor_is_refused_key_2(load, successor):
+    assert rule_of(load, successor()) == "KEY-2"
+
+
+# --- many ciphertexts at once, and work kept -------------------------------------------------------------------------
+
+
+def test_verify_ciphertexts_is_verify_ciphertext_of_each(committee, encrypt, alice, bob):
+    transactions = [encrypt(committee, alice), encrypt(committee, bob, random=deterministic(b"2"))]
+    together = committee.verify_ciphertexts(transactions)
+    assert [v.ciphertext_id for v in together] == [committee.verify_ciphertext(t).ciphertext_id for t in transactions]
+    assert committee.verify_ciphertexts([]) == ()
+
+
+def test_verify_ciphertexts_raises_what_the_first_bad_one_breaks(committee, encrypt, alice):
+    good = encrypt(committee, alice)
+    other = replace(good, header=replace(good.header, nonce=1))
+    with pytest.raises(Rejected) as one:
+        committee.verify_ciphertext(other)
+    with pytest.raises(Rejected) as many:
+        committee.verify_ciphertexts([good, other])
+    assert str(many.value) == str(one.value)
+
+
+def test_precompute_keeps_the_newest_batches(committee, encrypt, alice, monkeypatch):
+    fresh = replace(committee)
+    calls = []
+    monkeypatch.setattr(type(fresh.scheme), "precompute", lambda self, key, batch: calls.append(batch.height))
+    entry = fresh.verify_ciphertext(encrypt(fresh, alice))
+    batches = [Batch(key_id=fresh.key_set.key_id, height=height, round=1, entries=(entry,)) for height in range(5)]
+    for batch in (*batches, batches[4], batches[1], batches[0]):
+        fresh.precompute(batch)
+    assert calls == [0, 1, 2, 3, 4, 0]
+
+
 # --- the key itself --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [2, 255])
+@pytest.mark.parametrize("number", [200, 255])
 def test_load_refuses_an_unknown_scheme(load, key_set, number):
     with pytest.raises(Malformed, match=f"unknown scheme number {number}"):
         load(replace(key_set, scheme=number))

@@ -381,3 +381,62 @@ def test_select_keeps_nonces_unbroken_under_a_shuffle_and_the_gas_limit(make_poo
 
 def test_reservation_used_here_is_that_of_a_usual_envelope(pool, alice):
     assert reservation(pool.envelope(alice).header) == RESERVED
+
+
+# --- key sets, one after another -------------------------------------------------------------------------------------
+
+
+NEW_KEY = b"\x02" * 32
+
+
+@pytest.fixture
+def next_terms(pool):
+    """Terms of another key, from height 7 on."""
+    return replace(pool.terms, key_set=replace(pool.terms.key_set, key_id=NEW_KEY, start_height=7))
+
+
+def test_select_takes_the_heights_key_only(pool, alice, bob, next_terms):
+    old = pool.admit(alice)
+    pool.mempool.adopt(next_terms)
+    new = pool.admit(bob, key_id=NEW_KEY)
+    assert pool.select(height=6) == [old]
+    assert pool.select(height=7) == [new]
+
+
+def test_select_keeps_a_later_nonce_of_the_next_key_behind_one_of_the_key_before(pool, alice, next_terms):
+    old = pool.admit(alice, 0)
+    pool.mempool.adopt(next_terms)
+    pool.admit(alice, 1, key_id=NEW_KEY)
+    assert pool.select(height=6) == [old]
+    assert pool.select(height=7) == []
+
+
+def test_expire_drops_what_its_key_no_longer_covers(pool, alice, next_terms):
+    old = pool.admit(alice, valid_until=50)
+    pool.mempool.adopt(next_terms)
+    assert pool.mempool.expire(height=6) == ()
+    assert pool.mempool.expire(height=7) == (old,)
+    assert pool.mempool.next_nonce(alice.address) == 0
+
+
+def test_expire_drops_what_waits_for_a_key_without_rounds(pool, alice):
+    waiting = pool.admit(alice, valid_until=50)
+    pool.mempool.epochs.use_up(pool.terms.key_set.key_id, height=HEIGHT)
+    assert pool.mempool.expire(height=HEIGHT) == ()
+    assert pool.mempool.expire(height=HEIGHT + 1) == (waiting,)
+
+
+def test_waiting_transactions_survive_a_key_shared_anew(pool, alice):
+    waiting = pool.admit(alice, valid_until=50)
+    pool.mempool.adopt(replace(pool.terms, key_set=replace(pool.terms.key_set, epoch=2, start_height=7)))
+    assert pool.mempool.expire(height=20) == ()
+    assert pool.select(height=20) == [waiting]
+
+
+def test_select_takes_what_is_encrypted_to_the_height_only(make_pool, alice, bob):
+    pool = make_pool()
+    pool.terms = replace(pool.terms, addresses_height=True)
+    pool.mempool = Mempool(pool.terms, pool.mempool._verifier, pool.state)
+    first = pool.admit(alice, valid_until=6, target_height=6)
+    second = pool.admit(bob, valid_until=7, target_height=7)
+    assert [pool.select(height=height) for height in (5, 6, 7, 8)] == [[], [first], [second], []]

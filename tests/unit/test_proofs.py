@@ -12,7 +12,7 @@ from threshold.curve import BACKENDS, G1_BYTES, ORDER, Group, load_backend
 from threshold.encoding import Reader
 from threshold.entropy import deterministic, scalar
 from threshold.errors import Malformed
-from threshold.hashing import Tag
+from threshold.hashing import Tag, challenge
 from threshold.proofs import (
     EqualityProof,
     EqualityStatement,
@@ -160,6 +160,64 @@ def test_knowledge_proof_is_malformed_when_not_canonical(change):
     _, proof = claim(FAST)
     with pytest.raises(Malformed):
         KnowledgeProof.decode(FAST, change(proof.encode(FAST)))
+
+
+# --- knowledge, to another base ---------------------------------------------------------------------------------------
+
+
+def based(group: Group, base: int = 77, secret: int = SECRET) -> tuple[Any, Any]:
+    statement = KnowledgeStatement(
+        base=times(group, base), public=times(group, base * secret), tag=Tag.POWERS_POSSESSION, context=(b"a",)
+    )
+    return statement, prove_knowledge(group, statement, secret, deterministic(b"nonce"))
+
+
+def test_knowledge_is_accepted_when_proven_to_another_base(group):
+    statement, proof = based(group)
+    assert verify_knowledge(group, statement, proof)
+    assert verify_knowledge_batch(group, [statement], [proof], deterministic(b"w"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda statement: replace(statement, base=None),
+        lambda statement: replace(statement, base=times(FAST, 78)),
+        lambda statement: replace(statement, public=times(FAST, SECRET)),
+        lambda statement: replace(statement, base=None, public=times(FAST, SECRET)),
+    ],
+    ids=["generator", "other base", "public to the generator", "both to the generator"],
+)
+def test_knowledge_is_refused_when_the_base_is_another(change):
+    statement, proof = based(FAST)
+    assert not verify_knowledge(FAST, change(statement), proof)
+    assert not verify_knowledge_batch(FAST, [change(statement)], [proof], deterministic(b"w"))
+
+
+def test_knowledge_is_refused_when_the_base_was_chosen_after_the_challenge():
+    """base = (A + c * public) / z satisfies the equation for any A, z and c that does not depend on the base."""
+    public, commitment, z = times(FAST, 5), times(FAST, 6), 7
+    free = KnowledgeStatement(public=public, tag=Tag.POWERS_POSSESSION, context=(b"a",))
+    c = free.challenge(FAST, commitment)
+    base = FAST.multiply(FAST.add(commitment, FAST.multiply(public, c)), pow(z, -1, ORDER))
+    proof = KnowledgeProof(commitment=commitment, response=z)
+    assert not verify_knowledge(FAST, replace(free, base=base), proof)
+
+
+def test_knowledge_batch_is_accepted_when_bases_are_mixed():
+    statements, made = zip(claim(FAST), based(FAST), claim(FAST, SECRET + 1), based(FAST, 78), strict=True)
+    assert verify_knowledge_batch(FAST, statements, made, deterministic(b"w"))
+    for bad in range(4):
+        spoilt = [*made]
+        spoilt[bad] = replace(made[bad], response=made[bad].response + 1)
+        assert not verify_knowledge_batch(FAST, statements, spoilt, deterministic(b"w"))
+
+
+def test_knowledge_challenge_is_unchanged_when_the_base_is_the_generator_by_default():
+    """The encoding that published vectors rest on: context, public, commitment."""
+    statement, proof = claim(FAST)
+    items = (b"a", b"b", FAST.encode(statement.public), FAST.encode(proof.commitment))
+    assert statement.challenge(FAST, proof.commitment) == challenge(Tag.DKG_POSSESSION, *items)
 
 
 # --- equality ---------------------------------------------------------------------------------------------------------

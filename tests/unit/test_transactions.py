@@ -261,7 +261,7 @@ def test_transaction_opens_to_its_payload(make_committee, network, alice, payloa
         committee.scheme.partial_decrypt(committee.public_key, share, batch, random=deterministic(b"share"))
         for share in dealt.shares[1:]
     ]
-    batch_key, refused = committee.scheme.combine(committee.public_key, batch, shares)
+    batch_key, refused = committee.scheme.combine(committee.public_key, batch, shares, None)
     assert refused == ()
     prepared = committee.scheme.precompute(committee.public_key, batch)
     opened = committee.scheme.decrypt(committee.public_key, batch, batch_key, prepared)

@@ -8,9 +8,9 @@ multiplication release the interpreter lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, cast
+from typing import Any, Generic, TypeVar, cast
 
 import py_arkworks_bls12381 as ark
 
@@ -19,13 +19,28 @@ from threshold.errors import Malformed
 
 _WINDOW_BITS = 8
 _THREADS_FROM = 64
+_SPREAD_FROM = 8
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _MSM_FROM = 3
 """Below this many terms separate multiplications are faster than the wheel's bucket method."""
 
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
 def _scalar(value: int) -> Any:
     return ark.Scalar.from_be_bytes((value % ORDER).to_bytes(32, "big"))
+
+
+def _spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> tuple[_Result, ...]:
+    """What `work` makes of each item, on all cores: of use where the wheel releases the interpreter lock."""
+    if len(items) < _SPREAD_FROM or _CORES == 1:
+        return tuple(map(work, items))
+    size = -(-len(items) // _CORES)
+    parts = [items[at : at + size] for at in range(0, len(items), size)]
+    with ThreadPoolExecutor(_CORES) as pool:
+        return tuple(result for part in pool.map(lambda part: list(map(work, part)), parts) for result in part)
 
 
 class _Group(Generic[Point]):
@@ -77,11 +92,7 @@ class _Group(Generic[Point]):
         if len(points) < _THREADS_FROM or _CORES == 1:
             return tuple(point * k for point in points)
         # A product of one term by the bucket method is slower than `*`, but releases the interpreter lock.
-        size = -(-len(points) // _CORES)
-        parts = [points[at : at + size] for at in range(0, len(points), size)]
-        with ThreadPoolExecutor(_CORES) as pool:
-            done = pool.map(lambda part: [self._kind.multiexp_unchecked([point], [k]) for point in part], parts)
-            return tuple(point for part in done for point in part)
+        return _spread(lambda point: cast(Point, self._kind.multiexp_unchecked([point], [k])), points)
 
     def msm(self, points: Sequence[Any], scalars: Sequence[int]) -> Point:
         if len(points) != len(scalars):
@@ -89,6 +100,9 @@ class _Group(Generic[Point]):
         if len(points) < _MSM_FROM:
             return self.sum([self.multiply(p, k) for p, k in zip(points, scalars, strict=True)])
         return cast(Point, self._kind.multiexp_unchecked(list(points), [_scalar(k) for k in scalars]))
+
+    def msm_each(self, points: Sequence[Any], rows: Sequence[Sequence[int]]) -> tuple[Point, ...]:
+        return _spread(lambda row: self.msm(points[: len(row)], row), rows)
 
     def fixed_base(self, point: Any) -> FixedBase[Point]:
         """Windows of 8 bits: 32 additions a product. 17 µs instead of 105 in G1; the table takes 5 ms to build."""
@@ -127,6 +141,9 @@ class ArkworksBackend:
         if len(ps) != len(qs):
             raise ValueError(f"{len(ps)} points of G1 but {len(qs)} of G2")
         return GT(ark.GT.multi_pairing(list(ps), list(qs))) if ps else self.gt_one()
+
+    def multi_pairings(self, products: Sequence[tuple[Sequence[G1], Sequence[G2]]]) -> tuple[GT, ...]:
+        return _spread(lambda product: self.multi_pairing(*product), products)
 
     def pairing_check(self, ps: Sequence[G1], qs: Sequence[G2]) -> bool:
         return self.gt_equal(self.multi_pairing(ps, qs), self.gt_one())

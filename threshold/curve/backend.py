@@ -52,6 +52,9 @@ class Group(Protocol, Generic[Point]):
     def msm(self, points: Sequence[Point], scalars: Sequence[int]) -> Point:
         """The sum of scalars[i] * points[i]; the identity for empty input. ValueError for unequal lengths."""
 
+    def msm_each(self, points: Sequence[Point], rows: Sequence[Sequence[int]]) -> tuple[Point, ...]:
+        """One sum for each row of scalars, over the same points; a row may be shorter than `points`."""
+
     def fixed_base(self, point: Point) -> FixedBase[Point]:
         """Prepare a point that will be multiplied often. Costs some milliseconds and about a megabyte."""
 
@@ -73,6 +76,9 @@ class Backend(Protocol):
 
     def multi_pairing(self, ps: Sequence[G1], qs: Sequence[G2]) -> GT:
         """The product of e(ps[i], qs[i]), with one final exponentiation."""
+
+    def multi_pairings(self, products: Sequence[tuple[Sequence[G1], Sequence[G2]]]) -> tuple[GT, ...]:
+        """Several such products."""
 
     def pairing_check(self, ps: Sequence[G1], qs: Sequence[G2]) -> bool:
         """Whether that product is one."""

@@ -89,6 +89,9 @@ class _Group(Generic[Point]):
             raise ValueError(f"{len(points)} points but {len(scalars)} scalars")
         return self.sum([self.multiply(p, k) for p, k in zip(points, scalars, strict=True)])
 
+    def msm_each(self, points: Sequence[Point], rows: Sequence[Sequence[int]]) -> tuple[Point, ...]:
+        return tuple(self.msm(points[: len(row)], row) for row in rows)
+
     def fixed_base(self, point: Point) -> FixedBase[Point]:
         return lambda scalar: self.multiply(point, scalar)
 
@@ -114,6 +117,9 @@ class ReferenceBackend:
             product = product * pairing(q, p, final_exponentiate=False)
         # py_ecc's reduced pairing is the shared value to the power -1/3: see gt_encode's golden test.
         return GT((final_exponentiate(product) ** 3).inv())
+
+    def multi_pairings(self, products: Sequence[tuple[Sequence[G1], Sequence[G2]]]) -> tuple[GT, ...]:
+        return tuple(self.multi_pairing(ps, qs) for ps, qs in products)
 
     def pairing_check(self, ps: Sequence[G1], qs: Sequence[G2]) -> bool:
         return self.gt_equal(self.multi_pairing(ps, qs), self.gt_one())

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 from threshold.encoding import Reader, sized, u64
 from threshold.entropy import Random
+from threshold.errors import ThresholdError
 from threshold.hashing import Tag, tagged_hash
-from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
+from threshold.keys import KeyGenerationParty, KeyShare, Limits, PublicMaterial, ResharingSeat, Seat
 
 MAX_BATCH_KEY_BYTES = 1 << 28
 
@@ -37,7 +38,11 @@ class SchemeInfo:
     share_bytes_per_transaction: int
     share_bytes_per_batch: int
     secret_bytes: int
+    secret_bytes_per_slot: int = 0
+    """What a member's secret grows by with every ciphertext that a batch may hold."""
     restrictions: str
+    opens: str
+    """What a batch key opens."""
     pending_privacy: bool
     """Whether a ciphertext that was not committed stays closed."""
     hides: bool
@@ -47,7 +52,12 @@ class SchemeInfo:
     needs_default_threshold: bool
     """Two batches signed for one height open more than what they list, so t must exceed 2n/3."""
     addresses_height: bool
+    limits_batch: bool
+    """The key fixes the largest batch."""
     limits_rounds: bool
+    """The key opens so many batches and no more, and never two in one round."""
+    reshares: bool
+    """The key can be handed to other members; else another committee makes another key."""
 
     def share_bytes(self, batch_size: int) -> int:
         return self.share_bytes_per_batch + batch_size * self.share_bytes_per_transaction
@@ -64,6 +74,9 @@ class PublicKey(Protocol):
     def threshold(self) -> int: ...
     @property
     def members(self) -> int: ...
+    @property
+    def limits(self) -> Limits:
+        """The largest batch and the last round, where the scheme has such."""
 
 
 def ciphertext_id(key_id: bytes, aad: bytes, ciphertext: bytes) -> bytes:
@@ -114,6 +127,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def require_key(self, public_key: PublicKey) -> None:
+        """ValueError if the batch is one of another key: its entries were checked for that one."""
+        if self.key_id != public_key.key_id:
+            raise ValueError("the batch is one of another key")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
@@ -152,14 +170,33 @@ class Undecryptable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What claims to be a ciphertext, with its associated data and the height it addresses, else 0."""
+
+    ciphertext: bytes
+    aad: bytes
+    height: int
+
+
 class Scheme(Protocol):
     info: SchemeInfo
 
     def key_generation(self, seat: Seat) -> KeyGenerationParty:
         """A party of the ceremony that makes a key of this scheme."""
 
+    def deal(self, *, n: int, t: int, limits: Limits, random: Random) -> tuple[PublicMaterial, tuple[KeyShare, ...]]:
+        """A key from a TRUSTED dealer, who could open everything: for tests, vectors and experiments."""
+
+    def setup_privacy(self, n: int, t: int) -> int:
+        """How many members must collude to learn the key while a ceremony makes it; 0 if it hides nothing."""
+
     def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> PublicKey:
-        """Decode and check. Raises Malformed or Rejected naming the part that is wrong."""
+        """Decode and check all that encrypting and opening one batch rests on. The caller has compared the digest of
+        the parameters. Raises Malformed or Rejected naming the part that is wrong."""
+
+    def verify_parameters(self, public_key: Any) -> None:
+        """Check every public parameter, as members do before they sign a key set, and auditors. Raises Rejected."""
 
     def encrypt(self, public_key: Any, plaintext: bytes, *, aad: bytes, height: int, random: Random) -> bytes:
         """`height` matters to schemes that address one; others take 0."""
@@ -167,23 +204,51 @@ class Scheme(Protocol):
     def verify_ciphertext(self, public_key: Any, ciphertext: bytes, *, aad: bytes, height: int) -> VerifiedCiphertext:
         """The public check. Raises Malformed or CiphertextRejected."""
 
-    def precompute(self, public_key: Any, batch: Batch) -> Any:
-        """All work on a batch that needs no share."""
+    def verify_ciphertexts(
+        self, public_key: Any, candidates: Sequence[Candidate], *, random: Random
+    ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
+        """The same for many, cheaper where the scheme can: for each what was verified, or what is wrong with it."""
 
-    def partial_decrypt(self, public_key: Any, key_share: KeyShare, batch: Batch, *, random: Random) -> Share: ...
+    def precompute(self, public_key: Any, batch: Batch) -> Any:
+        """All work on a batch that needs no share. Raises Rejected if no share can be made for this batch."""
+
+    def partial_decrypt(self, public_key: Any, key_share: KeyShare, batch: Batch, *, random: Random) -> Share:
+        """Raises Rejected if the key does not allow this batch: too long, another height, no such round."""
 
     def verify_share(self, public_key: Any, batch: Batch, share: Share) -> None:
         """Raises ShareRejected naming the member."""
 
-    def combine(self, public_key: Any, batch: Batch, shares: Sequence[Share]) -> tuple[BatchKey, tuple[int, ...]]:
+    def combine(
+        self, public_key: Any, batch: Batch, shares: Sequence[Share], precomputed: Any
+    ) -> tuple[BatchKey, tuple[int, ...]]:
         """The batch key from any t valid shares, and the members whose shares were refused on the way.
 
         Raises NotEnoughShares."""
 
-    def verify_batch_key(self, public_key: Any, batch: Batch, batch_key: BatchKey) -> None:
+    def verify_batch_key(self, public_key: Any, batch: Batch, batch_key: BatchKey, precomputed: Any) -> None:
         """What an auditor calls. Raises Malformed or Rejected."""
 
     def decrypt(
         self, public_key: Any, batch: Batch, batch_key: BatchKey, precomputed: Any
     ) -> tuple[bytes | Undecryptable, ...]:
         """One plaintext or reason per entry, from a combined or verified batch key."""
+
+
+class ResharingScheme(Scheme, Protocol):
+    """A scheme whose key is one shared scalar, which one committee can hand to the next."""
+
+    def resharing(self, seat: ResharingSeat) -> KeyGenerationParty:
+        """A party of the ceremony that shares the same key anew among the same or other members."""
+
+
+def verify_each(
+    scheme: Scheme, public_key: Any, candidates: Sequence[Candidate]
+) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
+    """`verify_ciphertexts` one by one."""
+    results: list[VerifiedCiphertext | ThresholdError] = []
+    for given in candidates:
+        try:
+            results.append(scheme.verify_ciphertext(public_key, given.ciphertext, aad=given.aad, height=given.height))
+        except ThresholdError as error:
+            results.append(error)
+    return tuple(results)

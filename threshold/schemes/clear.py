@@ -11,10 +11,20 @@ from dataclasses import dataclass
 
 from threshold.curve import SCALAR_BYTES, Backend
 from threshold.entropy import Random
-from threshold.errors import NotEnoughShares, Rejected, ShareRejected
-from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
-from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
-from threshold.schemes.key_generation import shared_scalar_party
+from threshold.errors import NotEnoughShares, Rejected, ShareRejected, ThresholdError
+from threshold.keys import UNLIMITED, KeyGenerationParty, KeyShare, Limits, PublicMaterial, Seat
+from threshold.schemes.base import (
+    Batch,
+    BatchKey,
+    Candidate,
+    SchemeInfo,
+    Share,
+    Undecryptable,
+    VerifiedCiphertext,
+    verify_each,
+)
+from threshold.schemes.key_generation import shared_scalar_material, shared_scalar_party
+from threshold.setup import dealer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +32,7 @@ class ClearPublicKey:
     key_id: bytes
     threshold: int
     members: int
+    limits: Limits = UNLIMITED
 
 
 class Clear:
@@ -36,13 +47,16 @@ class Clear:
         share_bytes_per_batch=0,
         secret_bytes=SCALAR_BYTES,
         restrictions="none",
+        opens="nothing is closed",
         pending_privacy=False,
         hides=False,
         cca="none",
         equivocation_opens="everything is open",
         needs_default_threshold=False,
         addresses_height=False,
+        limits_batch=False,
         limits_rounds=False,
+        reshares=False,
     )
 
     def __init__(self, backend: Backend) -> None:
@@ -51,10 +65,19 @@ class Clear:
     def key_generation(self, seat: Seat) -> KeyGenerationParty:
         return shared_scalar_party(self, self._group, seat)
 
+    def deal(self, *, n: int, t: int, limits: Limits, random: Random) -> tuple[PublicMaterial, tuple[KeyShare, ...]]:
+        return dealer.deal(n=n, t=t, group=self._group, material=shared_scalar_material(self, t), random=random)
+
+    def setup_privacy(self, n: int, t: int) -> int:
+        return 0
+
     def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> ClearPublicKey:
         if material.scheme != self.info.number:
             raise Rejected("CLR-1", "the key material is not for the clear scheme")
         return ClearPublicKey(key_id=key_id, threshold=material.threshold, members=material.members)
+
+    def verify_parameters(self, public_key: ClearPublicKey) -> None:
+        """There are none."""
 
     def encrypt(
         self, public_key: ClearPublicKey, plaintext: bytes, *, aad: bytes, height: int, random: Random
@@ -65,6 +88,11 @@ class Clear:
         self, public_key: ClearPublicKey, ciphertext: bytes, *, aad: bytes, height: int
     ) -> VerifiedCiphertext:
         return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=None)
+
+    def verify_ciphertexts(
+        self, public_key: ClearPublicKey, candidates: Sequence[Candidate], *, random: Random
+    ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
+        return verify_each(self, public_key, candidates)
 
     def precompute(self, public_key: ClearPublicKey, batch: Batch) -> None:
         """Nothing to prepare."""
@@ -79,7 +107,7 @@ class Clear:
             raise ShareRejected("CLR-2", f"member {share.member}'s share is not empty", member=share.member)
 
     def combine(
-        self, public_key: ClearPublicKey, batch: Batch, shares: Sequence[Share]
+        self, public_key: ClearPublicKey, batch: Batch, shares: Sequence[Share], precomputed: None
     ) -> tuple[BatchKey, tuple[int, ...]]:
         refused = []
         valid = set()
@@ -94,7 +122,9 @@ class Clear:
             raise NotEnoughShares("CLR-2", message, blamed=tuple(refused))
         return BatchKey(value=b"", proof=b""), tuple(refused)
 
-    def verify_batch_key(self, public_key: ClearPublicKey, batch: Batch, batch_key: BatchKey) -> None:
+    def verify_batch_key(
+        self, public_key: ClearPublicKey, batch: Batch, batch_key: BatchKey, precomputed: None
+    ) -> None:
         if batch_key.value or batch_key.proof:
             raise Rejected("CLR-2", "the batch key is not empty")
 

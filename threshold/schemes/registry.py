@@ -8,7 +8,7 @@ from importlib import import_module
 from threshold.curve import DEFAULT_BACKEND, load_backend
 from threshold.schemes.base import Scheme
 
-_MODULES = {"clear": "clear", "tdh2": "tdh2"}
+_MODULES = {"clear": "clear", "tdh2": "tdh2", "ibe": "ibe", "simple-bte": "simple_bte", "fptx": "fptx"}
 
 SCHEMES = tuple(_MODULES)
 ENCRYPTED_SCHEMES = tuple(name for name in SCHEMES if name != "clear")

@@ -27,11 +27,21 @@ from threshold import entropy, proofs
 from threshold.curve import G1, G1_BYTES, ORDER, SCALAR_BYTES, Backend, FixedBase, Group
 from threshold.encoding import Reader, counted, enc, u16
 from threshold.entropy import Random
-from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected
+from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
 from threshold.hashing import CHALLENGE_BYTES, Tag, challenge
-from threshold.keys import KeyGenerationParty, KeyShare, PublicMaterial, Seat
-from threshold.schemes.base import Batch, BatchKey, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
-from threshold.schemes.key_generation import shared_scalar_party
+from threshold.keys import UNLIMITED, KeyGenerationParty, KeyShare, Limits, PublicMaterial, ResharingSeat, Seat
+from threshold.schemes.base import (
+    Batch,
+    BatchKey,
+    Candidate,
+    SchemeInfo,
+    Share,
+    Undecryptable,
+    VerifiedCiphertext,
+    verify_each,
+)
+from threshold.schemes.key_generation import resharing_party, shared_scalar_material, shared_scalar_party
+from threshold.setup import dealer, reshare
 from threshold.sharing import on_one_polynomial, recover_points
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
 
@@ -47,6 +57,7 @@ class Tdh2PublicKey:
     point: G1
     verification_keys: tuple[G1, ...]
     group: Group[G1]
+    limits: Limits = UNLIMITED
 
     @property
     def members(self) -> int:
@@ -90,13 +101,16 @@ class Tdh2:
         share_bytes_per_batch=PROOF_BYTES,
         secret_bytes=SCALAR_BYTES,
         restrictions="none",
+        opens="the batch",
         pending_privacy=True,
         hides=True,
         cca="DDH in G1, random oracle",
         equivocation_opens="only what either batch lists",
         needs_default_threshold=False,
         addresses_height=False,
+        limits_batch=False,
         limits_rounds=False,
+        reshares=True,
     )
 
     def __init__(self, backend: Backend) -> None:
@@ -108,6 +122,15 @@ class Tdh2:
 
     def key_generation(self, seat: Seat) -> KeyGenerationParty:
         return shared_scalar_party(self, self._group, seat)
+
+    def resharing(self, seat: ResharingSeat) -> reshare.Party[G1]:
+        return resharing_party(self, self._group, seat)
+
+    def deal(self, *, n: int, t: int, limits: Limits, random: Random) -> tuple[PublicMaterial, tuple[KeyShare, ...]]:
+        return dealer.deal(n=n, t=t, group=self._group, material=shared_scalar_material(self, t), random=random)
+
+    def setup_privacy(self, n: int, t: int) -> int:
+        return t
 
     def load_public_key(self, material: PublicMaterial, *, key_id: bytes) -> Tdh2PublicKey:
         group = self._group
@@ -124,6 +147,9 @@ class Tdh2:
             verification_keys=verification_keys,
             group=group,
         )
+
+    def verify_parameters(self, public_key: Tdh2PublicKey) -> None:
+        """There are none."""
 
     def encrypt(self, public_key: Tdh2PublicKey, plaintext: bytes, *, aad: bytes, height: int, random: Random) -> bytes:
         """Five fixed-base multiplications."""
@@ -156,11 +182,17 @@ class Tdh2:
         parsed = _Ciphertext(u=u, u_bytes=u_bytes, ubar_bytes=ubar_bytes, body=body)
         return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=parsed)
 
+    def verify_ciphertexts(
+        self, public_key: Tdh2PublicKey, candidates: Sequence[Candidate], *, random: Random
+    ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
+        return verify_each(self, public_key, candidates)
+
     def precompute(self, public_key: Tdh2PublicKey, batch: Batch) -> None:
         """Nothing can be done before the shares."""
 
     def partial_decrypt(self, public_key: Tdh2PublicKey, key_share: KeyShare, batch: Batch, *, random: Random) -> Share:
         """One multiplication for each entry, and two multi-scalar multiplications with 128-bit weights."""
+        batch.require_key(public_key)
         secret = int.from_bytes(key_share.secret_bytes(), "big")
         images = self._group.multiply_each([entry.parsed.u for entry in batch.entries], secret)
         data = b"".join(map(self._group.encode, images))
@@ -174,7 +206,7 @@ class Tdh2:
         self._checked_points(public_key, batch, share)
 
     def combine(
-        self, public_key: Tdh2PublicKey, batch: Batch, shares: Sequence[Share]
+        self, public_key: Tdh2PublicKey, batch: Batch, shares: Sequence[Share], precomputed: None
     ) -> tuple[BatchKey, tuple[int, ...]]:
         accepted: _Accepted = {}
         refused: dict[int, None] = {}
@@ -197,7 +229,7 @@ class Tdh2:
         proof = counted([u16(member) + share.data for member, (share, _) in sorted(accepted.items())])
         return BatchKey(value=self._combined(accepted), proof=proof), tuple(refused)
 
-    def verify_batch_key(self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey) -> None:
+    def verify_batch_key(self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey, precomputed: None) -> None:
         reader = Reader(batch_key.proof, "the proof of a tdh2 batch key")
         pieces = reader.counted()
         reader.end()

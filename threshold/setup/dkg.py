@@ -4,6 +4,9 @@ Every member deals a random secret; the key is the sum of the secrets that were 
 Three times everyone speaks (hello, dealing, complaints) and everyone forwards what it heard; then members sign the
 transcript, and the key counts once t of them have signed one transcript and passed a trial decryption.
 
+`CeremonyParty` runs these rounds for whatever a `Ceremony` says is dealt; `Party` generates a key with them, and
+`threshold.setup.reshare.Party` hands one on. What follows is about generating.
+
 What a result establishes, if fewer than t members are dishonest: no fewer than t members together know the key or
 can open with it; this member's share fits its verification key; and at least t members saw the same dealings,
 none of them with a justified complaint, and the same keys.
@@ -31,7 +34,8 @@ What it does not:
 Rules. "Signed": shown to anyone by signed bytes. "Local": what this member observed, and as good as its
 channels, its clock and the assumption of synchrony.
 
-DKG-1   a message is canonical, of bounded size, and signed by the member its channel belongs to        local
+DKG-1   a message is canonical, of bounded size, signed by the member its channel belongs to, and      local
+        of a round in which that member has something to say
 DKG-2   a member signs one message per round; who signs two in an echoed round is out as dealer         signed
 DKG-3   a member says hello, deals, sends its complaints and confirms, each in time                     local
 DKG-4   a hello is a point other than the identity with a proof of possession for this ceremony         signed
@@ -52,6 +56,7 @@ DKG-13  a transcript carries valid signatures of at least t members, for the thr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from threshold import entropy, sharing
@@ -94,14 +99,24 @@ JOURNAL_RECORD = "dkg-journal"
 _Claimant = TypeVar("_Claimant", Hello[Any], Dealing[Any])
 
 
-class Party(Generic[Point]):
-    """One member of the ceremony; implements `threshold.keys.KeyGenerationParty`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What a ceremony came to, for all to see; the transcript as in `threshold.keys.KeyMaterial`."""
 
-    index            1..n
-    ceremony_id      never used before: it separates attempts, also those that failed
+    public: PublicMaterial
+    transcript: bytes
+
+
+class CeremonyParty(Generic[Point]):
+    """One peer of a ceremony; implements `threshold.keys.KeyGenerationParty`.
+
+    ceremony         who deals, who receives, and what it comes to; its id was never used before: it separates
+                     attempts, also those that failed
+    index            1..peers
+    secret           what this peer deals, or None for a random secret
     round_seconds    longest duration of each of the seven rounds; it must exceed a message's delay and the
-                     difference of the members' starts and clocks
-    resume           this member's Persist effects of an earlier run, any order, or empty
+                     difference of the peers' starts and clocks
+    resume           this peer's Persist effects of an earlier run, any order, or empty
 
     `now` is in seconds on a clock that survives restarts, such as Unix time. Call `start` once, then
     `receive` for every message and `tick` now and then. `receive` never raises for what a message contains.
@@ -118,25 +133,26 @@ class Party(Generic[Point]):
     def __init__(
         self,
         *,
+        ceremony: Ceremony[Point],
         index: int,
-        n: int,
-        t: int,
-        group: Group[Point],
+        secret: int | None,
         material: MaterialBuilder,
-        ceremony_id: bytes,
         signer: Signer,
         peers: PeerVerifier,
         random: Random,
         round_seconds: float,
         self_test: SelfTest,
-        resume: Iterable[Persist] = (),
+        resume: Iterable[Persist],
     ) -> None:
-        sharing.check_parameters(n, t)
-        if not 1 <= index <= n or round_seconds <= 0:
-            raise ValueError(f"member {index} of {n}, {round_seconds} seconds a round: neither may be out of range")
-        self._ceremony = Ceremony(ceremony_id=ceremony_id, n=n, t=t, group=group)
-        self._group = group
+        sharing.check_parameters(ceremony.n, ceremony.t)
+        if not 1 <= index <= ceremony.peers or round_seconds <= 0:
+            raise ValueError(
+                f"peer {index} of {ceremony.peers}, {round_seconds} seconds a round: neither may be out of range"
+            )
+        self._ceremony = ceremony
+        self._group = ceremony.group
         self._index = index
+        self._secret = secret
         self._material = material
         self._signer = signer
         self._peers = peers
@@ -152,24 +168,30 @@ class Party(Generic[Point]):
         self._hellos: dict[int, Hello[Point]] = {}
         self._dealings: dict[int, Dealing[Point]] = {}
         self._shares: dict[int, int] = {}
-        self._outcome: tuple[Agreement, PublicMaterial, KeyShare] | None = None
+        self._outcome: tuple[Agreement, PublicMaterial] | None = None
         self._blamed: dict[tuple[int, str], None] = {}
         self._failure: str | None = None
+        self._announcement: Announcement | None = None
         self._result: KeyMaterial | None = None
         self._restore(sorted(resume, key=lambda record: record.key))
 
     @property
-    def result(self) -> KeyMaterial | None:
+    def announcement(self) -> Announcement | None:
         """Set once t members have signed one transcript and all have spoken or the time is over.
 
         Raises CeremonyFailed if that can no longer happen."""
-        if self._failure is not None:
-            raise CeremonyFailed(self._failure, blamed=self.blamed)
+        self._raise_failure()
+        return self._announcement
+
+    @property
+    def result(self) -> KeyMaterial | None:
+        """The announcement with this peer's share, set with it. None for ever for a peer that is to hold none."""
+        self._raise_failure()
         return self._result
 
     @property
     def blamed(self) -> tuple[tuple[int, str], ...]:
-        """Members and the rule each broke, in the order found. The module's table says what backs a rule."""
+        """Peers and the rule each broke, in the order found. The module's table says what backs a rule."""
         return tuple(self._blamed)
 
     def start(self, *, now: float) -> tuple[Effect, ...]:
@@ -183,13 +205,13 @@ class Party(Generic[Point]):
         if self._round is None:
             effects += self._speak(Round.HELLO)
         else:
-            said = (self._log[number][self._index][0] for number in Round if number <= self._round)
-            effects += [Send(message=message.encode()) for message in said]
+            said = (self._log[number].get(self._index, ()) for number in Round if number <= self._round)
+            effects += [Send(message=message.encode()) for versions in said for message in versions]
         return (*effects, *self._advance(now))
 
     def receive(self, sender: int, message: bytes, *, now: float) -> tuple[Effect, ...]:
-        """Take a message from the channel of member `sender`. ValueError if that is not another member."""
-        if not 1 <= sender <= self._ceremony.n or sender == self._index:
+        """Take a message from the channel of peer `sender`. ValueError if that is not another peer."""
+        if not 1 <= sender <= self._ceremony.peers or sender == self._index:
             raise ValueError(f"no channel to member {sender}")
         effects = list(self._advance(now))
         if self._is_open:
@@ -214,6 +236,8 @@ class Party(Generic[Point]):
         message = Message.decode(data)
         if message.sender != sender:
             raise Rejected("DKG-1", f"member {sender} sent a message of member {message.sender}", member=sender)
+        if sender not in self._ceremony.speakers(message.round):
+            raise Rejected("DKG-1", f"member {sender} has nothing to say in this round", member=sender)
         if not self._is_signed(message):
             raise Rejected("DKG-1", "the signature is not the sender's", member=sender)
         return message
@@ -244,7 +268,10 @@ class Party(Generic[Point]):
         return Persist(kind=JOURNAL_RECORD, key=key, value=message.encode())
 
     def _speak(self, number: Round) -> tuple[Effect, ...]:
-        """Enter a round with the message that its predecessors call for."""
+        """Enter a round, with the message that its predecessors call for unless this peer has nothing to say."""
+        if self._index not in self._ceremony.speakers(number):
+            self._round = number
+            return ()
         payload = self._compose(number)
         digest = message_digest(self._ceremony.ceremony_id, number, self._index, payload)
         message = Message(round=number, sender=self._index, payload=payload, signature=self._signer.sign(digest))
@@ -260,8 +287,9 @@ class Party(Generic[Point]):
             case Round.HELLO:
                 return Hello.make(self._ceremony, self._index, self._ephemeral, self._random).encode(self._group)
             case Round.DEALING:
-                keys = {member: hello.key for member, hello in self._hellos.items()}
-                return Dealing.make(self._ceremony, self._index, keys, self._random).encode(self._group)
+                keys = {member: self._hellos[member].key for member in self._receivers}
+                dealing = Dealing.make(self._ceremony, self._index, keys, self._random, secret=self._secret)
+                return dealing.encode(self._group)
             case Round.COMPLAINT:
                 return encode_complaints(self._group, tuple(self._complaints()))
             case Round.CONFIRM:
@@ -275,11 +303,20 @@ class Party(Generic[Point]):
 
     @property
     def _is_open(self) -> bool:
-        return self._failure is None and self._result is None
+        return self._failure is None and self._announcement is None
+
+    @property
+    def _is_member(self) -> bool:
+        return self._index <= self._ceremony.n
+
+    @property
+    def _receivers(self) -> frozenset[int]:
+        """The members that are dealt a share, since they said hello."""
+        return frozenset(peer for peer in self._hellos if peer <= self._ceremony.n)
 
     def _is_over(self, number: Round, now: float) -> bool:
         deadline = self._start_ms / 1000 + number * self._round_seconds
-        return len(self._log[number]) == self._ceremony.n or now >= deadline
+        return len(self._log[number]) == len(self._ceremony.speakers(number)) or now >= deadline
 
     def _advance(self, now: float) -> tuple[Effect, ...]:
         effects: list[Effect] = []
@@ -340,6 +377,7 @@ class Party(Generic[Point]):
             raise ValueError(
                 f"the record {EPHEMERAL_RECORD!r} is missing: abandon this ceremony and start a new attempt"
             )
+        # Only rounds that all speak in conclude anything, so none is missed where this peer was silent.
         if self._round is not None:
             self._conclude(self._round)
         self._enter(message)
@@ -352,14 +390,15 @@ class Party(Generic[Point]):
             if echoer == self._index:
                 continue
             try:
-                for message in decode_echo(versions[0].payload, n=self._ceremony.n):
+                for message in decode_echo(versions[0].payload, n=self._ceremony.peers):
                     self._check_forwarded(message, said, echoer)
                     self._keep(message, forwarded=True)
             except (Malformed, Rejected):
                 self._blame(echoer, "DKG-5")
 
     def _check_forwarded(self, message: Message, said: Round, echoer: int) -> None:
-        if message.round != said or message.sender == echoer or not 1 <= message.sender <= self._ceremony.n:
+        speakers = self._ceremony.speakers(said)
+        if message.round != said or message.sender == echoer or message.sender not in speakers:
             raise Rejected("DKG-5", f"member {echoer} forwards what does not belong in its echo", member=echoer)
         if message not in self._log[said].get(message.sender, ()) and not self._is_signed(message):
             raise Rejected("DKG-5", f"member {echoer} forwards a message without its signature", member=echoer)
@@ -380,24 +419,34 @@ class Party(Generic[Point]):
         self._hellos = self._proven(hellos, "DKG-4")
         if self._index not in self._hellos:
             raise self._failed("this member's hello does not count: someone else signed one with its identity key")
-        if len(self._hellos) < self._ceremony.t:
-            raise self._failed(f"only {len(self._hellos)} members said hello, {self._ceremony.t} are needed")
+        heard = len(self._receivers)
+        if heard < self._ceremony.t:
+            raise self._failed(f"only {heard} members said hello, {self._ceremony.t} are needed")
 
     def _accept_dealings(self) -> None:
         """Keep the dealings that are valid for all to see, and open this member's share of each."""
         dealings = {}
+        receivers = self._receivers
         for dealer, payload in self._unique(Round.DEALING):
             if dealer not in self._hellos:
                 continue
             try:
                 dealing = Dealing.decode(self._ceremony, dealer, payload)
+                self._ceremony.check_constant(dealer, dealing.commitment[0])
             except Malformed:
                 self._blame(dealer, "DKG-6")
                 continue
-            if dealing.addressed == self._hellos.keys():
+            except Rejected as fault:
+                self._blame(dealer, fault.rule)
+                continue
+            if dealing.addressed == receivers:
                 dealings[dealer] = dealing
         self._dealings = self._proven(dealings, "DKG-6")
         self._need_dealers(len(self._dealings))
+        if self._is_member:
+            self._open_boxes()
+
+    def _open_boxes(self) -> None:
         own = self._hellos[self._index].key
         for dealer, dealing in self._dealings.items():
             shared = self._group.multiply(dealing.ephemeral, self._ephemeral)
@@ -445,42 +494,45 @@ class Party(Generic[Point]):
         return dealers
 
     def _agree(self) -> None:
-        """Add up the qualified dealings: the key, everyone's verification key, and this member's share."""
+        """Add up the qualified dealings: the key and everyone's verification key."""
         ceremony, group = self._ceremony, self._group
         self._need_dealers(len(self._dealings))
+        weights = ceremony.weights(tuple(self._dealings))
         commitments = (dealing.commitment for dealing in self._dealings.values())
-        summed = tuple(group.sum(column) for column in zip(*commitments, strict=True))
+        summed = tuple(group.msm(column, weights) for column in zip(*commitments, strict=True))
         keys = [summed[0], *(sharing.committed_share(group, summed, member) for member in range(1, ceremony.n + 1))]
         if any(group.equal(key, group.identity) for key in keys):
             raise self._failed("the dealings add up to the identity [DKG-10]")
         encryption_key, *verification_keys = map(group.encode, keys)
         dealt = self._log[Round.DEALING]
-        agreement = Agreement(
-            ceremony_id=ceremony.ceremony_id,
-            n=ceremony.n,
-            t=ceremony.t,
-            dealings=tuple((dealer, dealt[dealer][0].digest(ceremony.ceremony_id)) for dealer in self._dealings),
-            encryption_key=encryption_key,
-            verification_keys=tuple(verification_keys),
+        agreement = ceremony.agreement(
+            {dealer: dealt[dealer][0].digest(ceremony.ceremony_id) for dealer in self._dealings},
+            encryption_key,
+            tuple(verification_keys),
         )
-        public = self._material(encryption_key, tuple(verification_keys))
-        secret = sum(self._shares[dealer] for dealer in self._dealings) % ORDER
-        self._outcome = agreement, public, KeyShare(self._index, secret.to_bytes(SCALAR_BYTES, "big"))
+        self._outcome = agreement, self._material(encryption_key, tuple(verification_keys))
+
+    def _key_share(self) -> KeyShare:
+        """This member's share of the sum."""
+        dealers = tuple(self._dealings)
+        weights = self._ceremony.weights(dealers)
+        secret = sum(w * self._shares[dealer] for w, dealer in zip(weights, dealers, strict=True)) % ORDER
+        return KeyShare(self._index, secret.to_bytes(SCALAR_BYTES, "big"))
 
     def _confirmation(self) -> Confirmation:
         assert self._outcome is not None
-        agreement, public, key_share = self._outcome
+        agreement, public = self._outcome
         digest = agreement.digest
         return Confirmation(
             agreement=digest,
             signature=self._signer.sign(digest),
-            self_test=self._self_test.share(public, key_share),
+            self_test=self._self_test.share(public, self._key_share()),
         )
 
     def _tally(self) -> None:
-        """Count the confirmations of this member's transcript, its own among them."""
+        """Count the confirmations of this peer's transcript, its own among them."""
         assert self._outcome is not None
-        agreement, public, key_share = self._outcome
+        agreement, public = self._outcome
         digest = agreement.digest
         signatures: dict[int, bytes] = {}
         elsewhere = 0
@@ -506,12 +558,12 @@ class Party(Generic[Point]):
                 f"{len(signatures)} members confirmed this transcript, {self._ceremony.t} are needed; "
                 f"{elsewhere} confirmed another one"
             )
-        self._result = KeyMaterial(
-            public=public,
-            share=key_share,
-            transcript=agreement.encode() + encode_signatures(signatures),
-            blamed=self.blamed,
-        )
+        transcript = agreement.encode() + encode_signatures(signatures)
+        self._announcement = Announcement(public=public, transcript=transcript)
+        if self._is_member:
+            self._result = KeyMaterial(
+                public=public, share=self._key_share(), transcript=transcript, blamed=self.blamed
+            )
 
     # --- blame
 
@@ -534,19 +586,57 @@ class Party(Generic[Point]):
         return proven
 
     def _need_dealers(self, count: int) -> None:
-        if count < self._ceremony.t:
-            raise self._failed(f"only {count} dealings are valid, {self._ceremony.t} are needed [DKG-10]")
+        needed = self._ceremony.dealings_needed
+        if count < needed:
+            raise self._failed(f"only {count} dealings are valid, {needed} are needed [DKG-10]")
 
     def _blame(self, member: int, rule: str) -> None:
         self._blamed[member, rule] = None
 
     def _blame_silence(self, number: Round) -> None:
-        for member in range(1, self._ceremony.n + 1):
-            if member not in self._log[number]:
-                self._blame(member, "DKG-3")
+        for peer in self._ceremony.speakers(number):
+            if peer not in self._log[number]:
+                self._blame(peer, "DKG-3")
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise CeremonyFailed(self._failure, blamed=self.blamed)
 
     def _failed(self, reason: str) -> CeremonyFailed:
         return CeremonyFailed(f"{reason}; start a new attempt", blamed=self.blamed)
+
+
+class Party(CeremonyParty[Point]):
+    """One member of a key generation. The arguments are those of `CeremonyParty`, with index 1..n."""
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        n: int,
+        t: int,
+        group: Group[Point],
+        material: MaterialBuilder,
+        ceremony_id: bytes,
+        signer: Signer,
+        peers: PeerVerifier,
+        random: Random,
+        round_seconds: float,
+        self_test: SelfTest,
+        resume: Iterable[Persist] = (),
+    ) -> None:
+        super().__init__(
+            ceremony=Ceremony(ceremony_id=ceremony_id, n=n, t=t, group=group),
+            index=index,
+            secret=None,
+            material=material,
+            signer=signer,
+            peers=peers,
+            random=random,
+            round_seconds=round_seconds,
+            self_test=self_test,
+            resume=resume,
+        )
 
 
 def verify_transcript(data: bytes, *, peers: PeerVerifier, t: int) -> tuple[Agreement, tuple[int, ...]]:
@@ -560,6 +650,12 @@ def verify_transcript(data: bytes, *, peers: PeerVerifier, t: int) -> tuple[Agre
     """
     reader = Reader(data, "a ceremony transcript")
     agreement = Agreement.read(reader)
+    agreement.check_dealers(n=agreement.n, t=agreement.t)
+    return agreement, verify_signatures(reader, agreement, peers=peers, t=t)
+
+
+def verify_signatures(reader: Reader, agreement: Agreement, *, peers: PeerVerifier, t: int) -> tuple[int, ...]:
+    """The members that signed an agreement, from the end of its transcript. Raises as `verify_transcript`."""
     signatures = decode_signatures(reader, n=agreement.n)
     reader.end()
     if agreement.t != t:
@@ -569,4 +665,4 @@ def verify_transcript(data: bytes, *, peers: PeerVerifier, t: int) -> tuple[Agre
     for member, signature in signatures.items():
         if not peers.verify(member, agreement.digest, signature):
             raise Rejected("DKG-13", f"member {member} did not sign this transcript", member=member)
-    return agreement, tuple(signatures)
+    return tuple(signatures)

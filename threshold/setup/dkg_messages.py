@@ -1,4 +1,4 @@
-"""What the members of a key ceremony say to each other: bytes, their checks, and what anyone can judge from them.
+"""What the peers of a key ceremony say to each other: bytes, their checks, and what anyone can judge from them.
 
 Every message is an envelope: round (1 byte), sender (2), payload (4-byte length first), signature (65). A payload is
 decoded under the sender's number, which is never part of it. Rule ids are those of `threshold.setup.dkg`.
@@ -6,7 +6,7 @@ decoded under the sender's number, which is never part of it. Rule ids are those
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -19,6 +19,7 @@ from threshold.encoding import Reader, counted, sized, u8, u16, u32
 from threshold.entropy import Random
 from threshold.errors import Malformed, Rejected
 from threshold.hashing import CHALLENGE_BYTES, Tag, tagged_hash
+from threshold.keys import MAX_MEMBERS
 from threshold.proofs import (
     EqualityProof,
     EqualityStatement,
@@ -52,7 +53,15 @@ class Round(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceremony(Generic[Point]):
-    """What all members are started with. Proofs and signatures made in one ceremony say nothing in another."""
+    """What all peers are started with: who speaks when, and what the dealings come to.
+
+    Proofs and signatures made in one ceremony say nothing in another.
+
+    This one is a key generation: each of n members deals a secret of its own, and the key is their sum.
+    `threshold.setup.reshare.Resharing` says where handing on a key differs.
+
+    n, t    of the committee that is to hold the key; its members are peers 1..n
+    """
 
     ceremony_id: bytes
     n: int
@@ -60,12 +69,55 @@ class Ceremony(Generic[Point]):
     group: Group[Point]
 
     @property
+    def peers(self) -> int:
+        """Peers 1..n are members of the committee that is to hold the key; others only deal."""
+        return self.n
+
+    @property
+    def dealers(self) -> Collection[int]:
+        return range(1, self.n + 1)
+
+    @property
+    def dealings_needed(self) -> int:
+        return self.t
+
+    def speakers(self, number: Round) -> Collection[int]:
+        """The peers that have something to say in a round."""
+        match number:
+            case Round.DEALING:
+                return self.dealers
+            case Round.COMPLAINT | Round.CONFIRM:
+                return range(1, self.n + 1)
+            case Round.HELLO | Round.HELLO_ECHO | Round.DEALING_ECHO | Round.COMPLAINT_ECHO:
+                return range(1, self.peers + 1)
+
+    def check_constant(self, dealer: int, constant: Point) -> None:
+        """Whether a dealer may deal the secret behind this point: here, any. Raises Rejected naming the dealer."""
+
+    def weights(self, dealers: Sequence[int]) -> Sequence[int]:
+        """What each of the qualified dealings is multiplied by in the sum."""
+        return (1,) * len(dealers)
+
+    def agreement(
+        self, dealt: Mapping[int, bytes], encryption_key: bytes, verification_keys: tuple[bytes, ...]
+    ) -> Agreement:
+        """What members sign. `dealt` has the digest of each qualified dealing by its dealer."""
+        return Agreement(
+            ceremony_id=self.ceremony_id,
+            n=self.n,
+            t=self.t,
+            dealings=tuple(sorted(dealt.items())),
+            encryption_key=encryption_key,
+            verification_keys=verification_keys,
+        )
+
+    @property
     def limit_bytes(self) -> int:
-        """No honest message is longer. The longest are echoes, O(n * (t + n)), or a confirmation."""
+        """No honest message is longer. The longest are echoes, O(peers * (t + n)), or a confirmation."""
         point = self.group.size_bytes
         dealing = (self.t + 3) * point + 2 * SCALAR_BYTES + 4 + self.n * (4 + SEALED_BYTES)
-        complaints = 4 + self.n * (4 + 2 + point + CHALLENGE_BYTES + SCALAR_BYTES)
-        echo = 4 + VERSIONS_KEPT * self.n * (4 + ENVELOPE_BYTES + max(dealing, complaints))
+        complaints = 4 + self.peers * (4 + 2 + point + CHALLENGE_BYTES + SCALAR_BYTES)
+        echo = 4 + VERSIONS_KEPT * self.peers * (4 + ENVELOPE_BYTES + max(dealing, complaints))
         return ENVELOPE_BYTES + max(echo, 32 + SIGNATURE_BYTES + 4 + SELF_TEST_LIMIT_BYTES)
 
 
@@ -176,10 +228,20 @@ class Dealing(Generic[Point]):
     sealed: tuple[bytes, ...]
 
     @classmethod
-    def make(cls, ceremony: Ceremony[Point], dealer: int, keys: Mapping[int, Point], random: Random) -> Dealing[Point]:
-        """A fresh dealing to the owners of `keys`. The polynomial and rho are forgotten on return."""
+    def make(
+        cls,
+        ceremony: Ceremony[Point],
+        dealer: int,
+        keys: Mapping[int, Point],
+        random: Random,
+        *,
+        secret: int | None = None,
+    ) -> Dealing[Point]:
+        """A fresh dealing of `secret`, or of a random one, to the owners of `keys`.
+
+        The polynomial and rho are forgotten on return."""
         group = ceremony.group
-        coefficients = sharing.random_polynomial(ceremony.t, random)
+        coefficients = sharing.random_polynomial(ceremony.t, random, secret=secret)
         shares = sharing.deal(coefficients, ceremony.n)
         commitment = sharing.commit(group, coefficients)
         rho = entropy.scalar(random, ORDER)
@@ -345,15 +407,15 @@ def decode_complaints(ceremony: Ceremony[Point], data: bytes) -> tuple[Complaint
     group = ceremony.group
     reader = Reader(data, "a list of complaints")
     complaints = []
-    for item in reader.counted(ceremony.n):
+    for item in reader.counted(len(ceremony.dealers)):
         inner = Reader(item, "a complaint")
         dealer = inner.u16()
         shared = group.decode(inner.take(group.size_bytes))
         complaints.append(Complaint(dealer=dealer, shared=shared, proof=EqualityProof.read(inner)))
         inner.end()
     reader.end()
-    if not _ascending([complaint.dealer for complaint in complaints], ceremony.n):
-        raise Malformed("complaints must name members in ascending order")
+    if not _ascending([complaint.dealer for complaint in complaints], ceremony.peers):
+        raise Malformed("complaints must name dealers in ascending order")
     return tuple(complaints)
 
 
@@ -387,6 +449,8 @@ class Agreement:
     dealings             qualified dealers in ascending order, each with the 32-byte digest of its dealing
     encryption_key       one point of the ceremony's group, encoded
     verification_keys    one for each member 1..n
+    predecessor          32 bytes naming the key and the committee it was handed on by, or empty for a fresh key;
+                         the dealers are members of that committee
     """
 
     ceremony_id: bytes
@@ -395,15 +459,17 @@ class Agreement:
     dealings: tuple[tuple[int, bytes], ...]
     encryption_key: bytes
     verification_keys: tuple[bytes, ...]
+    predecessor: bytes = b""
 
     @property
     def digest(self) -> bytes:
         """The 32 bytes that members sign."""
-        return tagged_hash(Tag.DKG_TRANSCRIPT, self.encode())
+        return tagged_hash(Tag.RESHARE_TRANSCRIPT if self.predecessor else Tag.DKG_TRANSCRIPT, self.encode())
 
     def encode(self) -> bytes:
         return b"".join(
             (
+                self.predecessor,
                 sized(self.ceremony_id),
                 u16(self.n),
                 u16(self.t),
@@ -414,10 +480,12 @@ class Agreement:
         )
 
     @classmethod
-    def read(cls, reader: Reader) -> Agreement:
-        """Raises Malformed. Whether the keys are points is not looked at: no group is known here."""
+    def read(cls, reader: Reader, *, predecessor: bytes = b"") -> Agreement:
+        """What follows the predecessor. Raises Malformed.
+
+        Not looked at: whether the keys are points, since no group is known here, and `check_dealers`."""
         ceremony_id, n, t = reader.sized(), reader.u16(), reader.u16()
-        items = reader.counted(n)
+        items = reader.counted(MAX_MEMBERS)
         if any(len(item) != 2 + 32 for item in items):
             raise Malformed("a qualified dealing is named by 2 + 32 bytes")
         agreement = cls(
@@ -427,12 +495,16 @@ class Agreement:
             dealings=tuple((int.from_bytes(item[:2], "big"), item[2:]) for item in items),
             encryption_key=reader.sized(),
             verification_keys=reader.counted(n),
+            predecessor=predecessor,
         )
         if not 1 <= t <= n or len(agreement.verification_keys) != n:
             raise Malformed(f"{len(agreement.verification_keys)} verification keys for {t} of {n} members")
-        if not (t <= len(items) and _ascending([dealer for dealer, _ in agreement.dealings], n)):
-            raise Malformed(f"the dealers must be at least {t} members in ascending order")
         return agreement
+
+    def check_dealers(self, *, n: int, t: int) -> None:
+        """Raises Malformed unless at least t of n members dealt."""
+        if not (t <= len(self.dealings) and _ascending([dealer for dealer, _ in self.dealings], n)):
+            raise Malformed(f"the dealers must be at least {t} members in ascending order")
 
 
 def encode_signatures(signatures: Mapping[int, bytes]) -> bytes:

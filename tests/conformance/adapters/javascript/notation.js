@@ -157,6 +157,14 @@ export const decodeG2 = (data) => decodePoint(G2, 96, data);
 export const hashToG1 = (tag, message) =>
   G1.fromAffine(bls12_381.G1.hashToCurve(message, { DST: new Uint8Array(tag) }).toAffine());
 
+// Fp12 here is a tower; its coefficient of w^(2i + j) is that of v^i in half j.
+function encodeGt(value) {
+  const numbers = [0, 1, 2].flatMap((i) =>
+    [value.c0, value.c1].flatMap((half) => [half[`c${i}`].c0, half[`c${i}`].c1]),
+  );
+  return Buffer.concat(numbers.map((number) => bigEndian(number, 48)));
+}
+
 // --- operations ---
 
 const items = (input) => input.items.map(fromHex);
@@ -185,4 +193,7 @@ export const operations = {
   decode_g1: (input) => ({ double: toHex(encodePoint(decodeG1(fromHex(input.encoded)).double())) }),
   decode_g2: (input) => ({ double: toHex(encodePoint(decodeG2(fromHex(input.encoded)).double())) }),
   hash_to_g1: (input) => ({ point: toHex(encodePoint(hashToG1(fromHex(input.tag), fromHex(input.message)))) }),
+  pairing: (input) => ({
+    value: toHex(encodeGt(bls12_381.pairing(decodeG1(fromHex(input.g1)), decodeG2(fromHex(input.g2))))),
+  }),
 };
