@@ -47,7 +47,7 @@ def export(output: str, force: bool) -> None:
     else:
         _write(Path(output), data)
     digest = hashlib.sha256(data).digest()
-    heights = network.sequencer.height - network.committee.key_set.start_height + 1
+    heights = network.sequencer.height - network.follower.chain.first_height + 1
     fields = {
         "file": output,
         "size_bytes": len(data),

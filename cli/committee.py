@@ -297,7 +297,7 @@ def rotate(
             add=add,
             threshold=threshold,
             reduced_threshold=reduced_threshold,
-            new_key=new_key or scheme is not None,
+            new_key=new_key,
             scheme=load_scheme(scheme, settings().backend) if scheme else None,
             overlap=overlap,
             batch_limit=batch_limit,
@@ -306,6 +306,9 @@ def rotate(
         with progress("the committee hands over"):
             made = hand_over(network, change, random=entropy.system)
         erased = len(network.erasures(of=before.committee_id))
+        absent = dict(network.absent)
+    for index, reason in absent.items():
+        warning(f"member {index} took no part: {reason}")
     if unfinished:
         warning("this finished a rotation that had been interrupted; for another change, rotate again")
     key_set = made.key_set
@@ -345,7 +348,7 @@ def verify(password_file: str | None) -> None:
     Example:
       encmempool committee verify
     """
-    from encmempool.errors import EnvironmentProblem
+    from encmempool.errors import EnvironmentProblem, Malformed
     from encmempool.home import WrongPassword
     from encmempool.network.local import check_share, load_committees
 
@@ -355,7 +358,7 @@ def verify(password_file: str | None) -> None:
     epochs: list[dict[str, Any]] = []
     wrong = False
     with progress("checking parameters and shares"):
-        for loaded, following in zip(committees, [*committees[1:], None], strict=True):
+        for loaded in committees:
             loaded.scheme.verify_parameters(loaded.public_key)
             shares = {}
             for index in range(1, loaded.key_set.n + 1):
@@ -363,9 +366,13 @@ def verify(password_file: str | None) -> None:
                     shares[str(index)] = check_share(home, loaded, index, password())
                 except WrongPassword:
                     raise
+                except Malformed as error:
+                    shares[str(index)] = f"damaged: {error}"
                 except EnvironmentProblem as problem:
-                    shares[str(index)] = "erased" if following else f"absent: {problem}"
-            wrong = wrong or "wrong" in shares.values()
+                    shares[str(index)] = f"absent: {problem}"
+            states = [state.partition(":")[0] for state in shares.values()]
+            too_few = "erased" not in states and states.count("good") < loaded.key_set.t
+            wrong = wrong or too_few or not {"wrong", "damaged"}.isdisjoint(states)
             epochs.append(
                 {
                     "epoch": loaded.key_set.epoch,
@@ -379,11 +386,14 @@ def verify(password_file: str | None) -> None:
     if not print_json("committee-verify", {"ok": not wrong, "epochs": epochs}):
         listing = table("epoch", "from height", "scheme", "parameters", "shares", right=("epoch", "from height"))
         for epoch in epochs:
-            states = [f"{index} {state}" for index, state in epoch["shares"].items()]
+            states = [f"{index} {state.partition(':')[0]}" for index, state in epoch["shares"].items()]
             size = f"{epoch['parameters_bytes']:,} B verified" if epoch["parameters_bytes"] else "none"
             listing.add_row(str(epoch["epoch"]), str(epoch["start_height"]), epoch["scheme"], size, ", ".join(states))
         print_rich(listing)
     if wrong:
+        warning(
+            "a share is wrong or damaged, or fewer are good than open a batch: restore them, or rotate the committee"
+        )
         click.get_current_context().exit(WRONG)
 
 

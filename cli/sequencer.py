@@ -55,7 +55,7 @@ def commit(password_file: str | None) -> None:
     )
     count = message.count
     what = f"{count} transaction{'s' * (count != 1)} in order of {order}, unread" if count else "an empty batch"
-    still = f"; {pending} still wait for an earlier batch to be executed" if pending else ""
+    still = f"; {pending} still wait{'s' * (pending == 1)}" if pending else ""
     note(f"height {message.height} commits to {what}{still}")
     if left is not None:
         rounds = f"{left} round{'s' * (left != 1)} of this key left"

@@ -403,8 +403,18 @@ def _print_status(command: str, found: Status, receipt: Receipt | None) -> None:
         next_step(NEXT_COMMIT)
     if found.state == "committed":
         next_step("encmempool committee reveal")
-    if found.final:
+    if found.state in _NEVER_RUN:
+        note(_NEVER_RUN[found.state])
+        next_step("encmempool encrypt tx.hex > envelope.hex")
+    elif found.final:
         next_step("encmempool audit export -o history.bin")
+
+
+_NEVER_RUN = {
+    "not_committed_opened": "left out of its height, whose key is released: it did not run, and everyone can read it",
+    "key_ended": "its key ended before it was committed: it did not run, stays closed, and may be encrypted again",
+    "expired": "it was not committed in time: it did not run, and may be encrypted again",
+}
 
 
 def _status_lines(found: Status, receipt: Receipt | None) -> list[tuple[str, Any]]:

@@ -90,6 +90,12 @@ class Client:
         if valid_until is None:
             wait = 1 if committee.terms.addresses_height else VALID_HEIGHTS
             valid_until = min(network.sequencer.height + wait, network.sequencer.key_end(committee.key_set.key_id))
+        if valid_until <= network.sequencer.height:
+            raise ValueError(
+                f"height {valid_until} is committed already, and the key opens nothing later: wait for the next key set"
+                if valid_until == network.sequencer.key_end(committee.key_set.key_id)
+                else f"height {valid_until} is committed already: the next is {network.sequencer.height + 1}"
+            )
         return encrypt_transaction(
             payload,
             terms=committee.terms,

@@ -349,7 +349,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = decode_json(path.read_bytes())
     except FileNotFoundError:
-        raise EnvironmentProblem(f"{path} is missing: restore it, or create the committee anew") from None
+        raise EnvironmentProblem(
+            f"{path} is missing: restore it, or rotate the committee: `encmempool committee rotate`"
+        ) from None
     except ValueError as error:
         raise Malformed(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):

@@ -47,6 +47,7 @@ RECEIPT = "receipt"
 COMMITMENT = "commitment"
 ANNOUNCED = "announced-key-set"
 _ROTATE = "run `encmempool committee rotate`"
+_NEW_KEY = "run `encmempool committee rotate --new-key`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +158,7 @@ class Sequencer:
         header = transaction.header
         terms = self._epochs.of_key(header.key_id, height=height)
         if self.rounds_left == 0 and header.key_id == self.terms.key_set.key_id:
-            raise Rejected("SEQ-9", f"all {terms.key_set.rounds} rounds of this key are used: {_ROTATE}")
+            raise Rejected("SEQ-9", f"all {terms.key_set.rounds} rounds of this key are used: {_NEW_KEY}")
         self._mempool.check(transaction, height=height)
         deadlines = terms.genesis.deadlines
         first = max(height, self._epochs.key_start(header.key_id))

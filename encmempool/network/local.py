@@ -512,10 +512,18 @@ def load_committees(home: Home, *, backend: str = DEFAULT_BACKEND) -> tuple[Comm
 
 
 def check_share(home: Home, committee: Committee, index: int, password: Password) -> str:
-    """Have a member's share open the key's test ciphertext: "good" or "wrong". EnvironmentProblem if it is not here."""
+    """Have a member's share open the key's test ciphertext: "good" or "wrong", or "erased" where its member signed that
+    it is. EnvironmentProblem if it is not here, Malformed if it cannot be read."""
     key_set, scheme = committee.key_set, committee.scheme
     role = home.member_role(key_set, index)
-    share = home.key_share(index, password, role=role, epoch=key_set.epoch)
+    try:
+        share = home.key_share(index, password, role=role, epoch=key_set.epoch)
+    except WrongPassword:
+        raise
+    except EnvironmentProblem:
+        if home.store(role).get(ERASURE, committee.committee_id) is None:
+            raise
+        return "erased"
     test = DerivedSelfTest(scheme, network=committee.genesis.root, random=entropy.system)
     public = public_material(key_set, committee.parameters)
     try:

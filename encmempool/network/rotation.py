@@ -17,7 +17,7 @@ from encmempool.errors import EnvironmentProblem, Malformed
 from encmempool.identity import Identity
 from encmempool.keysets import DISTRIBUTED, Committee, default_threshold, successor_key_set
 from encmempool.network.ceremony import check_committee, generate_keys, reshare_key
-from encmempool.network.local import DEFAULT_KEY_BATCH, LocalNetwork, limits_of
+from encmempool.network.local import DEFAULT_KEY_BATCH, LocalNetwork, check_share, limits_of
 from encmempool.types import ZERO_HASH, Erasure, KeySet, SignedErasure, signing_digest
 from threshold.entropy import Random
 from threshold.keys import KeyMaterial, Limits
@@ -137,6 +137,8 @@ def _check(network: LocalNetwork, before: Committee, change: Change, scheme: Sch
     strangers = [index for index in sorted(change.remove) if not 1 <= index <= key_set.n]
     if strangers:
         raise ValueError(f"there is no member {strangers[0]} to remove: the committee has {key_set.n}")
+    if same_key and network.sequencer.rounds_left == 0:
+        raise ValueError("all rounds of this key are used: ask for a new key")
     if same_key and not scheme.info.reshares:
         raise ValueError(f"a {scheme.info.name} key cannot be shared anew: ask for a new key")
     if same_key and (change.overlap, change.batch_limit, change.rounds) != (None, None, None):
@@ -162,10 +164,12 @@ def _next_members(network: LocalNetwork, before: Committee, change: Change, sche
 
 
 def _reshare(network: LocalNetwork, before: Committee, following: _Next, random: Random) -> tuple[KeyMaterial, ...]:
-    """Everyone who holds a share here deals it; any t of them are enough."""
+    """Everyone who holds a good share here deals it; any t of them are enough."""
     holders, password = {}, network.password()
     for index in range(1, before.key_set.n + 1):
         with suppress(EnvironmentProblem, Malformed):
+            if check_share(network.home, before, index, password) != "good":
+                continue
             role = network.home.member_role(before.key_set, index)
             share = network.home.key_share(index, password, role=role, epoch=before.key_set.epoch)
             holders[network.home.identity(role, password)] = share
@@ -185,7 +189,7 @@ def _same_key_set(network: LocalNetwork, before: Committee, following: _Next, re
         members=following.addresses,
         start=(head + 1, last.commitment.root, last.commitment.round),
         setup_kind=old.setup_kind,
-        setup_privacy=old.setup_privacy,
+        setup_privacy=min(old.setup_privacy, following.t),
         batch_limit=old.batch_limit,
         rounds=old.rounds,
     )
@@ -201,7 +205,9 @@ def _new_key_set(
     limits: Limits,
 ) -> KeySet:
     genesis, public = before.genesis, results[0].public
-    overlap = genesis.deadlines.include_heights if change.overlap is None else change.overlap
+    # A key that opens nothing any more needs no time to end in.
+    usual = 0 if network.sequencer.rounds_left == 0 else genesis.deadlines.include_heights
+    overlap = usual if change.overlap is None else change.overlap
     return successor_key_set(
         before.key_set,
         public,

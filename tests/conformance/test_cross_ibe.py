@@ -95,7 +95,7 @@ def test_pairing_agrees_on_random_points_and_with_other_libraries(random: Random
     assert asked(a, b) == asked(a * b % notation.R, 1)
 
 
-@pytest.mark.parametrize("run", range(2))
+@pytest.mark.parametrize("run", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_each_opens_what_the_other_encrypts(random: Random, run: int) -> None:
     """IBE-5, IBE-6, IBE-8, IBE-10 to IBE-12, IBE-14, IBE-15: members and users of both kinds."""
     made, height = Committee(random), random.getrandbits(64)

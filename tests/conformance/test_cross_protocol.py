@@ -622,7 +622,9 @@ def test_admissions_over_several_key_sets_end_alike(random):
     assert rules >= {None, "MEM-2", "TXN-2", "TXN-8"}
 
 
-@pytest.mark.parametrize("policy", [1, 2, 3])
+@pytest.mark.parametrize(
+    "policy", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_batches_of_several_key_sets_are_chosen_alike(random, policy):
     """ORD-13, MEM-7: of the height's key, and for the height where one is addressed."""
     of = world.genesis(policy_id=policy)
@@ -671,7 +673,9 @@ def test_receipts_and_commitments_above_a_parent_are_the_same_bytes(random):
     assert rules >= {None, "SEQ-9", "SEQ-10"}
 
 
-@pytest.mark.parametrize("policy", [1, 2, 3])
+@pytest.mark.parametrize(
+    "policy", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_batches_are_chosen_alike(random, policy):
     """MEM-5, ORD-13, ORD-14."""
     of = world.genesis(policy_id=policy, batch_limit=3, gas_limit=21_000 * 6)

@@ -242,7 +242,7 @@ def test_used_up_key_ends_what_waits_takes_nothing_more_and_commits_empty_batche
     for _ in range(2):
         assert state_of(world, waiting) == "key_ended"
         with pytest.raises(
-            Rejected, match=r"all 2 rounds of this key are used: run `encmempool committee rotate` .*SEQ"
+            Rejected, match=r"all 2 rounds of this key are used: run `encmempool committee rotate --new-key` .*SEQ"
         ):
             submit(world, refused)
         assert world.network.commit().transactions == ()

@@ -800,7 +800,7 @@ def first_of_keys(network: Network, member: int) -> int:
     return next(at for at, e in enumerate(effects) if isinstance(e, Send) and e.message[0] == Round.KEYS)
 
 
-@pytest.mark.parametrize(("n", "member"), [(1, 1), (2, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize(("n", "member"), [(1, 1), (2, 1), (2, 2), pytest.param(3, 2, marks=pytest.mark.slow)])
 def test_ceremony_completes_when_a_member_crashes_before_any_of_its_effects(n, member):
     """A message that may have been sent is sent again byte for byte, and none is made twice."""
     for at in range(first_of_keys(Network(n, n).run(), member) + 4):

@@ -42,9 +42,10 @@ from threshold import entropy, onetime
 from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase
 from threshold.encoding import Reader, enc
 from threshold.entropy import Random
-from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
+from threshold.errors import CiphertextRejected, Malformed, Rejected, ShareRejected, ThresholdError
 from threshold.hashing import Tag, hash_to_scalar, tagged_hash
 from threshold.keys import KeyGenerationParty, KeyShare, Limits, PublicMaterial, ResharingSeat, Seat
+from threshold.schemes import one_point
 from threshold.schemes.base import (
     Batch,
     BatchKey,
@@ -62,7 +63,7 @@ from threshold.schemes.key_generation import (
     shared_scalar_party,
 )
 from threshold.setup import contributions, dealer, powers
-from threshold.sharing import on_one_polynomial, recover_points
+from threshold.sharing import on_one_polynomial
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
 
 HEADER_BYTES = 3 * G2_BYTES + onetime.PUBLIC_KEY_BYTES
@@ -279,33 +280,17 @@ class Fptx:
         self, public_key: FptxPublicKey, batch: Batch, shares: Sequence[Share], precomputed: Precomputed
     ) -> tuple[BatchKey, tuple[int, ...]]:
         """One pairing check if the first t shares are good, else one for each."""
-
-        def first(read: Callable[[Share], G1]) -> tuple[dict[int, G1], tuple[int, ...]]:
-            accepted: dict[int, G1] = {}
-            refused: dict[int, None] = {}
-            for share in shares:
-                if share.member in accepted:
-                    continue
-                try:
-                    accepted[share.member] = read(share)
-                except ShareRejected:
-                    refused[share.member] = None
-                if len(accepted) == public_key.threshold:
-                    break
-            return accepted, tuple(refused)
-
-        for read in (partial(self._decoded, public_key), partial(self._checked, public_key, precomputed.signed)):
-            accepted, refused = first(read)
-            if len(accepted) == public_key.threshold:
-                (key,) = recover_points(self._g1, {member: (point,) for member, point in accepted.items()})
-                if self._is_product(key, precomputed.signed, public_key.point):
-                    return BatchKey(value=self._g1.encode(key), proof=b""), refused
-        raise NotEnoughShares(
-            "FPT-7",
-            f"{len(accepted)} valid shares of {public_key.threshold} needed"
-            + (f"; refused those of members {sorted(refused)}" if refused else ""),
-            blamed=refused,
+        signed = precomputed.signed
+        key, refused = one_point.combine(
+            self._g1,
+            shares,
+            public_key.threshold,
+            unchecked=partial(self._decoded, public_key),
+            checked=partial(self._checked, public_key, signed),
+            is_key=lambda key: self._is_product(key, signed, public_key.point),
+            rule="FPT-7",
         )
+        return BatchKey(value=self._g1.encode(key), proof=b""), refused
 
     def verify_batch_key(
         self, public_key: FptxPublicKey, batch: Batch, batch_key: BatchKey, precomputed: Precomputed
@@ -345,13 +330,7 @@ class Fptx:
         return polynomial, self._g1.msm(public_key.row(batch.round)[: len(polynomial)], polynomial)
 
     def _decoded(self, public_key: FptxPublicKey, share: Share) -> G1:
-        member = share.member
-        if not 1 <= member <= public_key.members:
-            raise ShareRejected("FPT-5", f"there is no member {member}", member=member)
-        try:
-            return self._g1.decode(share.data)
-        except Malformed as error:
-            raise ShareRejected("FPT-5", f"member {member}'s share: {error}", member=member) from error
+        return one_point.read_point(self._g1, public_key.members, share, rule="FPT-5")
 
     def _checked(self, public_key: FptxPublicKey, signed: G1, share: Share) -> G1:
         member, point = share.member, self._decoded(public_key, share)

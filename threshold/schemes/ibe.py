@@ -37,9 +37,10 @@ from threshold import entropy
 from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase
 from threshold.encoding import enc, u16, u64
 from threshold.entropy import Random
-from threshold.errors import Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
+from threshold.errors import Malformed, Rejected, ShareRejected, ThresholdError
 from threshold.hashing import Tag, weights
 from threshold.keys import UNLIMITED, KeyGenerationParty, KeyShare, Limits, PublicMaterial, ResharingSeat, Seat
+from threshold.schemes import one_point
 from threshold.schemes.base import (
     Batch,
     BatchKey,
@@ -236,12 +237,7 @@ class Ibe:
                 return BatchKey(value=self._g1.encode(key), proof=b""), tuple(refused)
             check()
         check()
-        raise NotEnoughShares(
-            "IBE-6",
-            f"{len(valid)} valid shares of {public_key.threshold} needed"
-            + (f"; refused those of members {sorted(refused)}" if refused else ""),
-            blamed=tuple(refused),
-        )
+        raise one_point.not_enough("IBE-6", len(valid), public_key.threshold, tuple(refused))
 
     def verify_batch_key(self, public_key: IbePublicKey, batch: Batch, batch_key: BatchKey, precomputed: None) -> None:
         """Two Miller loops."""
@@ -272,14 +268,7 @@ class Ibe:
         return self._identity(public_key.key_id, batch.height)
 
     def _decoded(self, public_key: IbePublicKey, share: Share) -> G1:
-        """IBE-4."""
-        member = share.member
-        if not 1 <= member <= public_key.members:
-            raise ShareRejected("IBE-4", f"there is no member {member}", member=member)
-        try:
-            return self._g1.decode(share.data)
-        except Malformed as error:
-            raise ShareRejected("IBE-4", f"member {member}'s share: {error}", member=member) from error
+        return one_point.read_point(self._g1, public_key.members, share, rule="IBE-4")
 
     def _valid(self, public_key: IbePublicKey, identity: G1, points: _Points) -> _Points:
         """Those that are good. One check if all are; k wrong ones of m cost about 2k log2(m)."""

@@ -34,13 +34,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, reduce
+from functools import cache, cached_property, partial, reduce
 
 from threshold import entropy
 from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase
 from threshold.encoding import Reader
 from threshold.entropy import Random
-from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
+from threshold.errors import CiphertextRejected, Malformed, Rejected, ShareRejected, ThresholdError
 from threshold.hashing import Tag
 from threshold.keys import KeyGenerationParty, KeyShare, Limits, PublicMaterial, Seat
 from threshold.proofs import (
@@ -50,10 +50,10 @@ from threshold.proofs import (
     verify_knowledge,
     verify_knowledge_batch,
 )
+from threshold.schemes import one_point
 from threshold.schemes.base import Batch, BatchKey, Candidate, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
 from threshold.schemes.key_generation import DerivedSelfTest
 from threshold.setup import multiparty, multiparty_messages, punctured
-from threshold.sharing import recover_points
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
 from threshold.toeplitz import ToeplitzMatrix, multiply, padded_size, prepare
 
@@ -326,27 +326,16 @@ class SimpleBte:
     ) -> tuple[BatchKey, tuple[int, ...]]:
         """One pairing when the first t shares are good; else each share is checked by itself until t are."""
         points = self._points(public_key, batch)
-
-        def unchecked(share: Share) -> G1:
-            return self._read_share(public_key, share)
-
-        def checked(share: Share) -> G1:
-            return self._checked_share(public_key, points, share)
-
-        for read in (unchecked, checked):
-            accepted, refused = _accept(shares, public_key.threshold, read)
-            if len(accepted) == public_key.threshold:
-                key = self._combined(accepted)
-                if self._is_key(key, precomputed):
-                    return BatchKey(value=self._g1.encode(key), proof=b""), refused
-        if len(accepted) == public_key.threshold:
-            raise Rejected("SBT-6", "valid shares do not make the batch key: the parameters do not fit together")
-        raise NotEnoughShares(
-            "SBT-6",
-            f"{len(accepted)} valid shares of {public_key.threshold} needed"
-            + (f"; refused those of members {sorted(refused)}" if refused else ""),
-            blamed=refused,
+        key, refused = one_point.combine(
+            self._g1,
+            shares,
+            public_key.threshold,
+            unchecked=partial(self._read_share, public_key),
+            checked=partial(self._checked_share, public_key, points),
+            is_key=lambda key: self._is_key(key, precomputed),
+            rule="SBT-6",
         )
+        return BatchKey(value=self._g1.encode(key), proof=b""), refused
 
     def verify_batch_key(
         self, public_key: SimpleBtePublicKey, batch: Batch, batch_key: BatchKey, precomputed: Precomputed
@@ -400,14 +389,7 @@ class SimpleBte:
         return self._unproven(first, random) + self._unproven(second, random)
 
     def _read_share(self, public_key: SimpleBtePublicKey, share: Share) -> G1:
-        """SBT-4."""
-        member = share.member
-        if not 1 <= member <= public_key.members:
-            raise ShareRejected("SBT-4", f"there is no member {member}", member=member)
-        try:
-            return self._g1.decode(share.data)
-        except Malformed as error:
-            raise ShareRejected("SBT-4", f"member {member}'s share: {error}", member=member) from error
+        return one_point.read_point(self._g1, public_key.members, share, rule="SBT-4")
 
     def _checked_share(self, public_key: SimpleBtePublicKey, points: tuple[G1, ...], share: Share) -> G1:
         """SBT-4 and SBT-5."""
@@ -424,10 +406,6 @@ class SimpleBte:
         size = -(-len(points) // _PARTS)
         parts = [(points[at : at + size], keys[at : at + size]) for at in range(0, len(points), size)]
         return reduce(self._backend.gt_multiply, self._backend.multi_pairings(parts))
-
-    def _combined(self, accepted: dict[int, G1]) -> G1:
-        (key,) = recover_points(self._g1, {member: (point,) for member, point in accepted.items()})
-        return key
 
     def _is_key(self, key: G1, precomputed: Precomputed) -> bool:
         """SBT-6."""
@@ -456,24 +434,6 @@ def _statement(public_key: SimpleBtePublicKey, point: G1, body: bytes, aad: byte
 
 def _not_proven() -> CiphertextRejected:
     return CiphertextRejected("SBT-2", "the ciphertext's proof does not hold for this key and associated data")
-
-
-def _accept(
-    shares: Sequence[Share], threshold: int, read: Callable[[Share], G1]
-) -> tuple[dict[int, G1], tuple[int, ...]]:
-    """What `read` makes of the first shares that it takes, by member, up to the threshold; and whose it refused."""
-    accepted: dict[int, G1] = {}
-    refused: dict[int, None] = {}
-    for share in shares:
-        if share.member in accepted:
-            continue
-        try:
-            accepted[share.member] = read(share)
-        except ShareRejected:
-            refused[share.member] = None
-        if len(accepted) == threshold:
-            break
-    return accepted, tuple(refused)
 
 
 def make(backend: Backend) -> SimpleBte:

@@ -81,6 +81,8 @@ const KEY_SET = container("KeySet", {
   valid_until: U64,
 });
 container("SignedKeySet", { message: KEY_SET, signatures: list(SIGNATURE, MAX_MEMBERS) });
+const ERASURE = container("Erasure", { committee_id: HASH });
+container("SignedErasure", { message: ERASURE, signature: SIGNATURE });
 
 export const HEADER = container("Header", {
   version: U8,
@@ -316,6 +318,7 @@ const OBJECT_TAGS = {
   DecryptionShare: "SHAR",
   Abstain: "ABST",
   KeySet: "KEYS",
+  Erasure: "ERAS",
 };
 
 const signingDigest = (type, value, genesisRoot) =>
