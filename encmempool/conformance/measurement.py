@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from encmempool.errors import Rejected
-from encmempool.measure.attacker import measure
+from encmempool.measure.figures import measure
 from encmempool.measure.market import Fill, Order, Reserves, play, quantile
 from encmempool.measure.sandwich import Victim, best_sandwich, largest_front_run, unconstrained_front_run
 
@@ -51,7 +51,7 @@ def _optional(value: int | None) -> str | None:
 def _measure(given: Json) -> Json:
     fills, alone = ([_fill(fill) for fill in given[name]] for name in ("fills", "counterfactual"))
     try:
-        made = measure(_reserves(given), fills, alone)
+        made = measure((_reserves(given),), fills, alone)
     except ValueError as error:
         raise Rejected("MSR-5", str(error)) from error
     return {
@@ -61,7 +61,9 @@ def _measure(given: Json) -> Json:
 
 
 def _play(given: Json) -> Json:
-    fills = play(_reserves(given), [_order(order) for order in given["orders"]], gas_price_wei=int(given["gas_price"]))
+    fills = play(
+        (_reserves(given),), [_order(order) for order in given["orders"]], gas_price_wei=int(given["gas_price"])
+    )
     return {
         "fills": [
             {"executed": fill.executed, "amount_out": str(fill.amount_out), "fee": str(fill.fee)} for fill in fills

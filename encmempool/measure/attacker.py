@@ -11,62 +11,76 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from random import Random
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from encmempool.execution.ledger import SWAP_GAS
 from encmempool.execution.pools import amount_out
-from encmempool.measure.market import ATTACKER, GAS_PRICE_WEI, Fill, Market, Order, Reserves, play
-from encmempool.measure.sandwich import Victim, best_sandwich, trade
+from encmempool.measure.figures import Measurement, measure, worth
+from encmempool.measure.market import ATTACKER, GAS_PRICE_WEI, Call, Market, Order, Reserves, play
+from encmempool.measure.sandwich import Plan, Victim, best_sandwich, trade
+
+Move = TypeVar("Move", bound=Order | Call)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(Generic[Move]):
     """Put `order` just before the user transaction with index `before` (0-based; their number: after the last).
 
     Placements with the same index keep the order in which they are listed.
     """
 
     before: int
-    order: Order
+    order: Move
 
 
-def arrange(orders: Sequence[Order], placements: Sequence[Placement]) -> tuple[Order, ...]:
+def arrange(orders: Sequence[Order], placements: Sequence[Placement[Move]]) -> tuple[Order | Move, ...]:
     """The block: users' orders in their order with the attacker's put in. ValueError for an index out of range."""
-    slots: list[list[Order]] = [[] for _ in range(len(orders) + 1)]
+    slots: list[list[Move]] = [[] for _ in range(len(orders) + 1)]
     for placement in placements:
         if not 0 <= placement.before <= len(orders):
             raise ValueError(f"placement before {placement.before}, with {len(orders)} user transactions")
         slots[placement.before].append(placement.order)
-    block: list[Order] = []
+    block: list[Order | Move] = []
     for index, order in enumerate(orders):
-        block += [*slots[index], order]
+        block += slots[index]
+        block.append(order)
     return (*block, *slots[-1])
 
 
 def greedy_sandwich(
-    reserves: Reserves, victims: Sequence[Order], *, gas_price_wei: int = GAS_PRICE_WEI
-) -> tuple[Placement, ...]:
+    pools: Sequence[Reserves], victims: Sequence[Order], *, gas_price_wei: int = GAS_PRICE_WEI
+) -> tuple[Placement[Order], ...]:
     """Plaintext control: sandwich every order, in arrival order, where the best sandwich pays for its two swaps' gas.
 
     The attacker needs ether and tokens in hand: against a seller it sells tokens first. Profit in tokens counts at
-    the mid price of `reserves`. Greedy per victim, so a lower bound of what plaintext gives away.
+    the mid price of `pools`. Greedy per victim, so a lower bound of what plaintext gives away.
     """
-    ether, token = reserves.ether, reserves.token
     gas_cost = 2 * SWAP_GAS * gas_price_wei
-    placements: list[Placement] = []
+    now = list(pools)
+    placements: list[Placement[Order]] = []
     for index, order in enumerate(victims):
-        reserve_in, reserve_out = (ether, token) if order.buys else (token, ether)
+        reserve_in, reserve_out = now[order.pool].entering(order)
         victim = Victim(amount=order.amount_in, bound=order.minimum_out)
         plan = best_sandwich(reserve_in, reserve_out, victim)
-        if plan is not None and _worth(reserves, plan.profit, is_ether=order.buys) > gas_cost:
-            front = Order(sender=ATTACKER, buys=order.buys, amount_in=plan.front_in, minimum_out=plan.front_out)
-            back = Order(sender=ATTACKER, buys=not order.buys, amount_in=plan.front_out, minimum_out=0)
+        if plan is not None and worth(pools, order, plan.profit, is_ether=order.buys) > gas_cost:
+            front, back = legs(order, plan)
             placements += [Placement(before=index, order=front), Placement(before=index + 1, order=back)]
             reserve_in, reserve_out = plan.after
         elif (passed := trade(reserve_in, reserve_out, victim)) is not None:
             reserve_in, reserve_out = reserve_in + passed[0], reserve_out - passed[1]
-        ether, token = (reserve_in, reserve_out) if order.buys else (reserve_out, reserve_in)
+        else:
+            continue
+        now[order.pool] = now[order.pool].after(buys=order.buys, reserve_in=reserve_in, reserve_out=reserve_out)
     return tuple(placements)
+
+
+def legs(victim: Order, plan: Plan) -> tuple[Order, Order]:
+    """The two orders of a sandwich. The front-run reverts where it does not meet the price it was planned for."""
+    front = Order(
+        sender=ATTACKER, buys=victim.buys, amount_in=plan.front_in, minimum_out=plan.front_out, pool=victim.pool
+    )
+    back = Order(sender=ATTACKER, buys=not victim.buys, amount_in=plan.front_out, minimum_out=0, pool=victim.pool)
+    return front, back
 
 
 class BlindStrategy(Protocol):
@@ -75,11 +89,11 @@ class BlindStrategy(Protocol):
     @property
     def name(self) -> str: ...
 
-    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
+    def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement[Order], ...]:
         """Choose orders and places.
 
-        view       the recorded bytes of each user transaction, in arrival order: all there is to know about them
-        reserves   the pool before the block, which is public
+        view     the recorded bytes of each user transaction, in arrival order: all there is to know about them
+        pools    before the block, which are public
         """
         ...
 
@@ -90,7 +104,7 @@ class Abstain:
 
     name: str = "abstain"
 
-    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
+    def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement[Order], ...]:
         return ()
 
 
@@ -107,8 +121,8 @@ class BlindBracket:
     def name(self) -> str:
         return f"blind bracket {self.size_ppm / 10**6:g}"
 
-    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
-        buy, sell = _round_trip(reserves, self.size_ppm)
+    def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement[Order], ...]:
+        buy, sell = _round_trip(pools[0], self.size_ppm)
         return Placement(before=0, order=buy), Placement(before=len(view), order=sell)
 
 
@@ -127,8 +141,8 @@ class BlindSpam:
     def name(self) -> str:
         return f"blind spam {self.pairs}"
 
-    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
-        buy, sell = _round_trip(reserves, self.size_ppm)
+    def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement[Order], ...]:
+        buy, sell = _round_trip(pools[0], self.size_ppm)
         placements = []
         for _ in range(self.pairs):
             early, late = sorted(random.randint(0, len(view)) for _ in range(2))
@@ -142,80 +156,6 @@ BLIND_STRATEGIES: tuple[BlindStrategy, ...] = (
     *(BlindSpam(pairs=pairs) for pairs in (1, 5, 20)),
 )
 """The family of the experiment (research, section 6.2)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """Sums over blocks, in wei at each block's opening mid price. Add measurements; ratios are of sums.
-
-    volume         inputs of the users who execute in the counterfactual
-    extracted      the attacker's net gain: tokens and ether, less all its gas, failed transactions included
-    expected       counterfactual outputs of the users who execute in both
-    loss           what those users miss of `expected`; negative if they gain
-    failed         inputs of the users who execute in the counterfactual but not here
-
-    The counterfactual is the same order of users with the attacker's transactions deleted. `loss` is conditional on
-    execution and so biased: those hurt most revert and leave the sum. Never report it without `failed_volume`.
-    """
-
-    volume: int = 0
-    extracted: int = 0
-    expected: int = 0
-    loss: int = 0
-    failed: int = 0
-
-    def __add__(self, other: Measurement) -> Measurement:
-        return Measurement(
-            volume=self.volume + other.volume,
-            extracted=self.extracted + other.extracted,
-            expected=self.expected + other.expected,
-            loss=self.loss + other.loss,
-            failed=self.failed + other.failed,
-        )
-
-    @property
-    def extracted_bps(self) -> float:
-        """Of user volume; 0 if there is none."""
-        return 10_000 * self.extracted / self.volume if self.volume else 0.0
-
-    @property
-    def victim_loss_bps(self) -> float:
-        """Of expected output; 0 if no user executes in both."""
-        return 10_000 * self.loss / self.expected if self.expected else 0.0
-
-    @property
-    def failed_volume(self) -> float:
-        """Share of user volume, 0 to 1."""
-        return self.failed / self.volume if self.volume else 0.0
-
-
-def measure(reserves: Reserves, fills: Iterable[Fill], counterfactual: Iterable[Fill]) -> Measurement:
-    """Compare a block with the same block without the attacker. Fills may come from `play` or from receipts.
-
-    ValueError if the users' orders differ or are in another order.
-    """
-    volume = extracted = expected = loss = failed = 0
-    user_fills = []
-    for fill in fills:
-        if fill.order.sender != ATTACKER:
-            user_fills.append(fill)
-            continue
-        extracted -= fill.fee
-        if fill.executed:
-            extracted += _output_worth(reserves, fill) - _input_worth(reserves, fill)
-    for fill, alone in zip(user_fills, counterfactual, strict=True):
-        if fill.order != alone.order:
-            raise ValueError("the counterfactual is of other orders")
-        if not alone.executed:
-            continue
-        size = _input_worth(reserves, alone)
-        volume += size
-        if fill.executed:
-            expected += _output_worth(reserves, alone)
-            loss += _output_worth(reserves, alone) - _output_worth(reserves, fill)
-        else:
-            failed += size
-    return Measurement(volume=volume, extracted=extracted, expected=expected, loss=loss, failed=failed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,14 +210,14 @@ def choose(
     blocks: list[list[Measurement]] = [[] for _ in strategies]
     for seed in training_seeds:
         market = Market.draw(seed, users)
-        alone = play(market.reserves, market.orders, gas_price_wei=gas_price_wei)
+        alone = play(market.pools, market.orders, gas_price_wei=gas_price_wei)
         noise = Random(f"view/{seed}")
         view = tuple(noise.randbytes(32) for _ in market.orders)
         for strategy, measured in zip(strategies, blocks, strict=True):
-            placements = strategy.plan(view, market.reserves, Random(f"{strategy.name}/{seed}"))
+            placements = strategy.plan(view, market.pools, Random(f"{strategy.name}/{seed}"))
             block = arrange(market.orders, placements)
-            fills = play(market.reserves, block, gas_price_wei=gas_price_wei)
-            measured.append(measure(market.reserves, fills, alone))
+            fills = play(market.pools, block, gas_price_wei=gas_price_wei)
+            measured.append(measure(market.pools, fills, alone))
     trained = (
         Trained(
             strategy=strategy,
@@ -306,15 +246,3 @@ def _round_trip(reserves: Reserves, size_ppm: int) -> tuple[Order, Order]:
         Order(sender=ATTACKER, buys=True, amount_in=spent, minimum_out=0),
         Order(sender=ATTACKER, buys=False, amount_in=bought, minimum_out=0),
     )
-
-
-def _worth(reserves: Reserves, amount: int, *, is_ether: bool) -> int:
-    return amount if is_ether else reserves.in_ether(amount)
-
-
-def _input_worth(reserves: Reserves, fill: Fill) -> int:
-    return _worth(reserves, fill.order.amount_in, is_ether=fill.order.buys)
-
-
-def _output_worth(reserves: Reserves, fill: Fill) -> int:
-    return _worth(reserves, fill.amount_out, is_ether=not fill.order.buys)

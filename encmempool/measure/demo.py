@@ -34,13 +34,12 @@ from encmempool.keysets import Committee
 from encmempool.measure.attacker import (
     BLIND_STRATEGIES,
     BlindStrategy,
-    Measurement,
     Placement,
     arrange,
     choose,
     greedy_sandwich,
-    measure,
 )
+from encmempool.measure.figures import Measurement, measure
 from encmempool.measure.market import ATTACKER, Market, Order, Reserves, from_receipts, play, sign_order
 from encmempool.network.local import (
     LocalNetwork,
@@ -176,8 +175,8 @@ class ReadingSandwich:
     size_classes: tuple[int, ...]
     name: str = "sandwich (nothing is hidden)"
 
-    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
-        return greedy_sandwich(reserves, [self._read(data) for data in view])
+    def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement[Order], ...]:
+        return greedy_sandwich(pools, [self._read(data) for data in view])
 
     def _read(self, data: bytes) -> Order:
         call = decode_signed(unpad(EncryptedTransaction.decode(data).ciphertext, self.size_classes))
@@ -199,7 +198,7 @@ class _World:
         self._people = {sender: _identity(market.seed, sender) for sender in senders}
         pool = market.pool
         limits, count = self._scheme.info, len(market.orders)
-        plans = (strategy.plan([b""] * count, market.reserves, Random(0)) for strategy in BLIND_STRATEGIES)
+        plans = (strategy.plan([b""] * count, market.pools, Random(0)) for strategy in BLIND_STRATEGIES)
         largest = count + max(map(len, plans))
         self._plan = Plan(
             batch_limit=largest if limits.limits_batch else None,
@@ -214,7 +213,7 @@ class _World:
 
     def plaintext(self) -> Measurement:
         """The control: signed transactions in the clear, in the order the attacker likes best."""
-        block = arrange(self._market.orders, greedy_sandwich(self._market.reserves, self._market.orders))
+        block = arrange(self._market.orders, greedy_sandwich(self._market.pools, self._market.orders))
         return self._measured(block, self._executed_in_the_clear(block))
 
     def encrypted(self, strategy: BlindStrategy, created: _Created) -> _Run:
@@ -230,7 +229,7 @@ class _World:
             with stages("encrypt"):
                 users = [self._encrypt(committee, order, raw) for order, raw in zip(orders, payloads, strict=True)]
             view = tuple(envelope.encoded for envelope in users)
-            placements = strategy.plan(view, self._market.reserves, Random(f"{strategy.name}/{self._market.seed}"))
+            placements = strategy.plan(view, self._market.pools, Random(f"{strategy.name}/{self._market.seed}"))
             block = arrange(orders, placements)
             arriving = iter(users)
             envelopes = [
@@ -306,8 +305,8 @@ class _World:
         return ledger_of(genesis).execute(1, genesis.timestamp_ms, entries)
 
     def _measured(self, block: Sequence[Order], receipts: Sequence[ExecutionReceipt]) -> Measurement:
-        alone = play(self._market.reserves, self._market.orders)
-        return measure(self._market.reserves, from_receipts(block, receipts), alone)
+        alone = play(self._market.pools, self._market.orders)
+        return measure(self._market.pools, from_receipts(block, receipts), alone)
 
 
 def _play_heights(network: LocalNetwork, stages: Stages) -> list[ExecutionReceipt]:

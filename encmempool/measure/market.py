@@ -6,11 +6,12 @@ Nothing here is ever used to encrypt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 from random import Random
+from typing import Protocol
 
 from encmempool.ethereum import gas_ladder, sign_transaction
 from encmempool.execution import router
@@ -26,6 +27,8 @@ DEPTH_WEI = 10_000 * ETHER
 """Ether side of the pool, as in the research's prototype (section 6.2)."""
 GAS_PRICE_WEI = BASE_FEE
 ATTACKER = -1
+IDLE_CALL_GAS = 30_000
+"""A contract that reads two reserves and stops; our estimate."""
 _NO_DEADLINE_S = 1 << 40
 
 # 188 router swaps of 27 real mainnet blocks (research, section 4). The blocks were chosen for their MEV, so sizes and
@@ -46,12 +49,16 @@ class Order:
     buys          True: ether in, tokens out; False: tokens in, ether out
     amount_in     wei or token units
     minimum_out   below it the swap reverts
+    pool          index of the pool
+    tip_wei       priority fee per gas
     """
 
     sender: int
     buys: bool
     amount_in: int
     minimum_out: int
+    pool: int = 0
+    tip_wei: int = 0
 
     def swap(self, *, recipient: bytes, deadline: int, weth: bytes = WETH, token: bytes = TOKEN) -> Swap:
         """The router call this order is. `router.encode` it and send `swap.value` wei along."""
@@ -65,9 +72,9 @@ class Order:
         )
 
 
-def sign_order(order: Order, identity: Identity, *, nonce: int) -> bytes:
-    """The raw signed transaction that places an order, at the base fee and without a deadline that matters."""
-    swap = order.swap(recipient=identity.address, deadline=_NO_DEADLINE_S)
+def sign_order(order: Order, identity: Identity, *, nonce: int, token: bytes = TOKEN) -> bytes:
+    """The raw signed transaction that places an order, at base fee and tip, without a deadline that matters."""
+    swap = order.swap(recipient=identity.address, deadline=_NO_DEADLINE_S, token=token)
     return sign_transaction(
         identity.secret_bytes(),
         chain_id=DEVELOPMENT_CHAIN_ID,
@@ -76,8 +83,8 @@ def sign_order(order: Order, identity: Identity, *, nonce: int) -> bytes:
         value=swap.value,
         data=router.encode(swap),
         gas_limit=gas_ladder(SWAP_GAS),
-        max_fee_per_gas=BASE_FEE,
-        max_priority_fee_per_gas=0,
+        max_fee_per_gas=BASE_FEE + order.tip_wei,
+        max_priority_fee_per_gas=order.tip_wei,
     )
 
 
@@ -101,11 +108,45 @@ class Reserves:
         """Wei that `tokens` are worth at the mid price, rounded down."""
         return tokens * self.ether // self.token
 
+    def after(self, *, buys: bool, reserve_in: int, reserve_out: int) -> Reserves:
+        """The pool once a trade of that direction has moved the two sides."""
+        if buys:
+            return Reserves(ether=reserve_in, token=reserve_out)
+        return Reserves(ether=reserve_out, token=reserve_in)
+
+
+class Decision(Protocol):
+    """What a contract computes when its transaction's turn has come."""
+
+    def __call__(self, pools: Sequence[Reserves], fills: Sequence[Fill], /) -> Order | None:
+        """An order of the attacker, or None to stop without a trade.
+
+        pools   as they stand at this place in the block
+        fills   of the transactions before it in the block: their effects are on chain
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The attacker's transaction to a contract of its own, which decides at its place what to trade.
+
+    It is committed like every other transaction; only the state that it meets is later than the commitment.
+    """
+
+    decide: Decision
+    tip_wei: int = 0
+
+    @property
+    def sender(self) -> int:
+        return ATTACKER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """What became of an order, from the fast path or from the ledger.
 
+    order         of a call: what it decided, or an order of 0 if it stopped
     amount_out    0 if it reverted
     fee           wei of gas, charged either way
     """
@@ -116,15 +157,30 @@ class Fill:
     fee: int
 
 
+_NOTHING = Order(sender=ATTACKER, buys=True, amount_in=0, minimum_out=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """A pool at the start of a block and the users' orders in arrival order, one per user."""
+    """Pools at the start of a block and the users' orders in arrival order, one per user.
+
+    outside    price of each pool's token elsewhere, as (wei, token units); by default the pool's own
+    values     each user's private gain from trading, as a share of the amount; 0 where none is given
+    weth, token, pool    addresses and the ledger's pool, for a market of one pool
+    """
 
     seed: int
-    reserves: Reserves
+    pools: tuple[Reserves, ...]
     orders: tuple[Order, ...]
+    outside: tuple[tuple[int, int], ...] = ()
+    values: tuple[float, ...] = ()
     weth: bytes = WETH
     token: bytes = TOKEN
+
+    @property
+    def reserves(self) -> Reserves:
+        """Of the first pool."""
+        return self.pools[0]
 
     @classmethod
     def draw(cls, seed: int, users: int, *, weth: bytes = WETH, token: bytes = TOKEN) -> Market:
@@ -134,20 +190,15 @@ class Market:
         output is the quote at the start of the block less the tolerance, as a wallet would set it.
         """
         random = Random(seed)
-        price = exp(random.uniform(*(log(end) for end in TOKENS_PER_ETHER)))
-        reserves = Reserves(ether=DEPTH_WEI, token=DEPTH_WEI * round(price * 10**6) // 10**6)
+        reserves = reserves_at(exp(random.uniform(*(log(end) for end in TOKENS_PER_ETHER))))
         orders = []
         for sender in range(users):
             buys = random.random() < 0.5
-            size_ppb = round(quantile(SIZE_QUANTILES, random.random()) * 10**9)
-            slack_ppm = round(quantile(SLACK_QUANTILES_BPS, random.random()) * 100)
-            reserve_in, reserve_out = (reserves.ether, reserves.token) if buys else (reserves.token, reserves.ether)
-            amount_in = reserve_in * size_ppb // 10**9
-            quote = amount_out(reserve_in, reserve_out, amount_in)
-            minimum_out = quote * (10**6 - slack_ppm) // 10**6
-            orders.append(Order(sender=sender, buys=buys, amount_in=amount_in, minimum_out=minimum_out))
+            size = quantile(SIZE_QUANTILES, random.random())
+            slack_bps = quantile(SLACK_QUANTILES_BPS, random.random())
+            orders.append(order_of(reserves, sender=sender, buys=buys, size=size, slack_bps=slack_bps))
         random.shuffle(orders)
-        return cls(seed=seed, reserves=reserves, orders=tuple(orders), weth=weth, token=token)
+        return cls(seed=seed, pools=(reserves,), orders=tuple(orders), weth=weth, token=token)
 
     @property
     def pool(self) -> Pool:
@@ -167,27 +218,68 @@ def quantile(points: Sequence[tuple[float, float]], probability: float) -> float
     return points[-1][1]
 
 
-def play(reserves: Reserves, orders: Sequence[Order], *, gas_price_wei: int = GAS_PRICE_WEI) -> tuple[Fill, ...]:
-    """Run orders in the given order on integers alone; equals the ledger to the wei. About 1 µs per order.
+def reserves_at(tokens_per_ether: float) -> Reserves:
+    """A pool of the experiment's depth at a price."""
+    return Reserves(ether=DEPTH_WEI, token=DEPTH_WEI * round(tokens_per_ether * 10**6) // 10**6)
+
+
+def order_of(
+    reserves: Reserves, *, sender: int, buys: bool, size: float, slack_bps: float, pool: int = 0, tip_wei: int = 0
+) -> Order:
+    """A user's order as a wallet makes it: the quote at the start of the block less a tolerance is the minimum.
+
+    size        of the input, relative to the reserve it enters
+    slack_bps   tolerance, hundredths of a percent of the quote
+    """
+    reserve_in, reserve_out = (reserves.ether, reserves.token) if buys else (reserves.token, reserves.ether)
+    amount_in = reserve_in * round(size * 10**9) // 10**9
+    minimum_out = amount_out(reserve_in, reserve_out, amount_in) * (10**6 - round(slack_bps * 100)) // 10**6
+    return Order(sender=sender, buys=buys, amount_in=amount_in, minimum_out=minimum_out, pool=pool, tip_wei=tip_wei)
+
+
+def play(
+    pools: Sequence[Reserves], block: Sequence[Order | Call], *, gas_price_wei: int = GAS_PRICE_WEI
+) -> tuple[Fill, ...]:
+    """Run orders in the given order on integers alone; equals the ledger to the wei. About 1.5 µs per order.
+
+    gas_price_wei    the base fee; each order adds its tip
 
     Senders are taken to hold what they sell.
     """
-    ether, token = reserves.ether, reserves.token
-    fills = []
-    for order in orders:
-        reserve_in, reserve_out = (ether, token) if order.buys else (token, ether)
-        executed, received = False, 0
+    now, fills = list(pools), list[Fill]()
+    for item in block:
+        order = item if isinstance(item, Order) else item.decide(now, fills)
+        if order is None:
+            fee = IDLE_CALL_GAS * (gas_price_wei + item.tip_wei)
+            fills.append(Fill(order=_NOTHING, executed=False, amount_out=0, fee=fee))
+            continue
+        reserves, received = now[order.pool], 0
+        reserve_in, reserve_out = reserves.entering(order)
         try:
             quote = amount_out(reserve_in, reserve_out, order.amount_in)
             if quote >= order.minimum_out:
                 reserve_in, reserve_out = settle(reserve_in, reserve_out, order.amount_in, quote)
-                ether, token = (reserve_in, reserve_out) if order.buys else (reserve_out, reserve_in)
-                executed, received = True, quote
+                now[order.pool] = reserves.after(buys=order.buys, reserve_in=reserve_in, reserve_out=reserve_out)
+                received = quote
         except Reverted:
             pass
-        gas = SWAP_GAS if executed else REVERTED_SWAP_GAS
-        fills.append(Fill(order=order, executed=executed, amount_out=received, fee=gas * gas_price_wei))
+        gas = SWAP_GAS if received else REVERTED_SWAP_GAS
+        fee = gas * (gas_price_wei + item.tip_wei)
+        fills.append(Fill(order=order, executed=received > 0, amount_out=received, fee=fee))
     return tuple(fills)
+
+
+def final_pools(pools: Sequence[Reserves], fills: Iterable[Fill]) -> tuple[Reserves, ...]:
+    """The pools after a block."""
+    now = list(pools)
+    for fill in fills:
+        if fill.executed:
+            order, reserves = fill.order, now[fill.order.pool]
+            reserve_in, reserve_out = reserves.entering(order)
+            now[order.pool] = reserves.after(
+                buys=order.buys, reserve_in=reserve_in + order.amount_in, reserve_out=reserve_out - fill.amount_out
+            )
+    return tuple(now)
 
 
 def from_receipts(orders: Sequence[Order], receipts: Sequence[ExecutionReceipt]) -> tuple[Fill, ...]:

@@ -24,7 +24,8 @@ from encmempool.execution import router
 from encmempool.execution.router import Swap, SwapKind
 from encmempool.identity import Identity
 from encmempool.measure import demo
-from encmempool.measure.attacker import Measurement, Placement
+from encmempool.measure.attacker import Placement
+from encmempool.measure.figures import Measurement
 from encmempool.measure.market import Market, Reserves
 from encmempool.network.local import LocalNetwork, Plan, create_network, fresh_home
 from encmempool.network.rotation import Change, retire, rotate
@@ -660,7 +661,7 @@ class Recorder:
     def __init__(self) -> None:
         self.view: tuple[bytes, ...] = ()
 
-    def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
+    def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement, ...]:
         self.view = tuple(view)
         return ()
 

@@ -16,13 +16,12 @@ from encmempool.measure.attacker import (
     BlindBracket,
     BlindSpam,
     BlindStrategy,
-    Measurement,
     Placement,
     arrange,
     choose,
     greedy_sandwich,
-    measure,
 )
+from encmempool.measure.figures import Measurement, measure
 from encmempool.measure.market import (
     ATTACKER,
     ETHER,
@@ -120,11 +119,11 @@ def test_fast_path_equals_the_ledger_to_the_wei(strategy: BlindStrategy | None) 
     for seed in range(3):
         market = Market.draw(seed, 12)
         if strategy is None:
-            placements = greedy_sandwich(market.reserves, market.orders)
+            placements = greedy_sandwich(market.pools, market.orders)
         else:
-            placements = strategy.plan([b""] * 12, market.reserves, Random(seed))
+            placements = strategy.plan([b""] * 12, market.pools, Random(seed))
         block = arrange(market.orders, placements)
-        fast = play(market.reserves, block)
+        fast = play(market.pools, block)
         assert fast == on_ledger(market, block), f"seed {seed}"
         reverted += sum(not fill.executed for fill in fast)
     assert reverted
@@ -170,7 +169,7 @@ def test_quantile_is_log_linear_and_clamped() -> None:
 def test_play_reverts_an_order_one_unit_above_its_quote() -> None:
     quote = amount_out(RESERVES.ether, RESERVES.token, ETHER)
     passing, failing = buy(ETHER, minimum_out=quote), buy(ETHER, minimum_out=quote + 1)
-    assert [fill.executed for fill in play(RESERVES, [failing, passing])] == [False, True]
+    assert [fill.executed for fill in play((RESERVES,), [failing, passing])] == [False, True]
 
 
 def test_arrange_keeps_users_in_order_and_placements_as_listed() -> None:
@@ -190,9 +189,9 @@ def test_greedy_sandwich_extracts_the_worked_example_net_of_gas() -> None:
     reserves = Reserves(ether=5_000 * ETHER, token=15_000_000 * ETHER)
     quote = amount_out(reserves.ether, reserves.token, 50 * ETHER)
     orders = [buy(50 * ETHER, minimum_out=quote * 995 // 1000)]
-    block = arrange(orders, greedy_sandwich(reserves, orders))
+    block = arrange(orders, greedy_sandwich((reserves,), orders))
     assert [order.sender for order in block] == [ATTACKER, 0, ATTACKER]
-    result = measure(reserves, play(reserves, block), play(reserves, orders))
+    result = measure((reserves,), play((reserves,), block), play((reserves,), orders))
     assert result.extracted == 175_508_827_231_019_450 - 2 * SWAP_GAS * GAS_PRICE_WEI
     assert result.volume == 50 * ETHER
     assert result.victim_loss_bps == pytest.approx(50.0, abs=1e-3)
@@ -201,22 +200,22 @@ def test_greedy_sandwich_extracts_the_worked_example_net_of_gas() -> None:
 
 def test_greedy_sandwich_leaves_users_alone_when_gas_costs_more_than_it_brings() -> None:
     market = Market.draw(1, 12)
-    assert greedy_sandwich(market.reserves, market.orders)
-    assert greedy_sandwich(market.reserves, market.orders, gas_price_wei=10**18) == ()
+    assert greedy_sandwich(market.pools, market.orders)
+    assert greedy_sandwich(market.pools, market.orders, gas_price_wei=10**18) == ()
 
 
 def test_greedy_sandwich_never_loses_and_every_leg_executes() -> None:
     for seed in range(60):
         market = Market.draw(seed, 12)
-        block = arrange(market.orders, greedy_sandwich(market.reserves, market.orders))
-        fills = play(market.reserves, block)
+        block = arrange(market.orders, greedy_sandwich(market.pools, market.orders))
+        fills = play(market.pools, block)
         assert all(fill.executed for fill in fills if fill.order.sender == ATTACKER), f"seed {seed}"
-        assert measure(market.reserves, fills, play(market.reserves, market.orders)).extracted >= 0
+        assert measure(market.pools, fills, play(market.pools, market.orders)).extracted >= 0
 
 
 def test_blind_bracket_in_an_empty_block_loses_the_closed_form_and_gas() -> None:
     placements = BlindBracket(size_ppm=1_000).plan([], RESERVES, Random(0))
-    result = measure(RESERVES, play(RESERVES, arrange([], placements)), [])
+    result = measure((RESERVES,), play((RESERVES,), arrange([], placements)), [])
     loss = -result.extracted - 2 * SWAP_GAS * GAS_PRICE_WEI
     assert loss == pytest.approx(round_trip_loss(RESERVES.ether, 10 * ETHER), rel=1e-12)
 
@@ -225,7 +224,7 @@ def test_blind_bracket_encloses_the_block_and_ends_flat() -> None:
     first, last = BlindBracket(size_ppm=3_000).plan([b"x"] * 4, RESERVES, Random(0))
     assert (first.before, last.before) == (0, 4)
     assert first.order.amount_in == 30 * ETHER
-    assert play(RESERVES, [first.order])[0].amount_out == last.order.amount_in
+    assert play((RESERVES,), [first.order])[0].amount_out == last.order.amount_in
 
 
 def test_blind_spam_buys_before_it_sells_in_every_pair() -> None:
@@ -239,7 +238,7 @@ def test_blind_spam_buys_before_it_sells_in_every_pair() -> None:
 @pytest.mark.parametrize("strategy", BLIND_STRATEGIES, ids=lambda strategy: strategy.name)
 def test_blind_strategy_plan_is_the_same_for_the_same_view_and_randomness(strategy: BlindStrategy) -> None:
     view = [bytes([index]) * 32 for index in range(12)]
-    plans = {strategy.plan(view, RESERVES, Random(9)) for _ in range(2)}
+    plans = {strategy.plan(view, (RESERVES,), Random(9)) for _ in range(2)}
     assert len(plans) == 1
 
 
@@ -247,7 +246,7 @@ def test_measure_counts_failed_volume_and_leaves_it_out_of_the_loss() -> None:
     quote = amount_out(RESERVES.ether, RESERVES.token, ETHER)
     users = [buy(ETHER, sender=0, minimum_out=quote), buy(3 * ETHER, sender=1)]
     block = [buy(100 * ETHER, sender=ATTACKER), *users]
-    result = measure(RESERVES, play(RESERVES, block), play(RESERVES, users))
+    result = measure((RESERVES,), play((RESERVES,), block), play((RESERVES,), users))
     assert result.failed_volume == 0.25
     assert result.volume == 4 * ETHER
     assert 0 < result.victim_loss_bps < 250
@@ -255,20 +254,20 @@ def test_measure_counts_failed_volume_and_leaves_it_out_of_the_loss() -> None:
 
 def test_measure_ignores_users_that_fail_without_the_attacker_too() -> None:
     users = [buy(ETHER, sender=0, minimum_out=10**40), buy(ETHER, sender=1)]
-    fills = play(RESERVES, users)
-    result = measure(RESERVES, fills, fills)
+    fills = play((RESERVES,), users)
+    result = measure((RESERVES,), fills, fills)
     assert (result.volume, result.failed, result.loss, result.extracted) == (ETHER, 0, 0, 0)
 
 
 def test_measure_charges_failed_attacker_transactions() -> None:
     failing = buy(ETHER, sender=ATTACKER, minimum_out=10**40)
-    assert measure(RESERVES, play(RESERVES, [failing]), []).extracted == -35_000 * GAS_PRICE_WEI
+    assert measure((RESERVES,), play((RESERVES,), [failing]), []).extracted == -35_000 * GAS_PRICE_WEI
 
 
 def test_measure_refuses_a_counterfactual_of_other_orders() -> None:
-    one, two = play(RESERVES, [buy(1 * ETHER)]), play(RESERVES, [buy(2 * ETHER)])
+    one, two = play((RESERVES,), [buy(1 * ETHER)]), play((RESERVES,), [buy(2 * ETHER)])
     with pytest.raises(ValueError, match="other orders"):
-        measure(RESERVES, one, two)
+        measure((RESERVES,), one, two)
 
 
 def test_measurements_add_as_ratios_of_sums() -> None:
@@ -299,7 +298,7 @@ def test_choose_gives_strategies_bytes_that_say_nothing_about_orders() -> None:
     class Recorder:
         name = "recorder"
 
-        def plan(self, view: Sequence[bytes], reserves: Reserves, random: Random) -> tuple[Placement, ...]:
+        def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement, ...]:
             seen.append(tuple(view))
             return ()
 
@@ -314,7 +313,7 @@ def test_plaintext_extracts_far_more_than_any_blind_strategy() -> None:
     plain = Measurement()
     for seed in range(1_000, 1_100):
         market = Market.draw(seed, 12)
-        block = arrange(market.orders, greedy_sandwich(market.reserves, market.orders))
-        plain += measure(market.reserves, play(market.reserves, block), play(market.reserves, market.orders))
+        block = arrange(market.orders, greedy_sandwich(market.pools, market.orders))
+        plain += measure(market.pools, play(market.pools, block), play(market.pools, market.orders))
     assert plain.extracted_bps > 20
     assert plain.extracted_bps > 10 * blind
