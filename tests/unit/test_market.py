@@ -214,21 +214,21 @@ def test_greedy_sandwich_never_loses_and_every_leg_executes() -> None:
 
 
 def test_blind_bracket_in_an_empty_block_loses_the_closed_form_and_gas() -> None:
-    placements = BlindBracket(size_ppm=1_000).plan([], RESERVES, Random(0))
+    placements = BlindBracket(size_ppm=1_000).plan([], (RESERVES,), Random(0))
     result = measure((RESERVES,), play((RESERVES,), arrange([], placements)), [])
     loss = -result.extracted - 2 * SWAP_GAS * GAS_PRICE_WEI
     assert loss == pytest.approx(round_trip_loss(RESERVES.ether, 10 * ETHER), rel=1e-12)
 
 
 def test_blind_bracket_encloses_the_block_and_ends_flat() -> None:
-    first, last = BlindBracket(size_ppm=3_000).plan([b"x"] * 4, RESERVES, Random(0))
+    first, last = BlindBracket(size_ppm=3_000).plan([b"x"] * 4, (RESERVES,), Random(0))
     assert (first.before, last.before) == (0, 4)
     assert first.order.amount_in == 30 * ETHER
     assert play((RESERVES,), [first.order])[0].amount_out == last.order.amount_in
 
 
 def test_blind_spam_buys_before_it_sells_in_every_pair() -> None:
-    placements = BlindSpam(pairs=20).plan([b"x"] * 12, RESERVES, Random(1))
+    placements = BlindSpam(pairs=20).plan([b"x"] * 12, (RESERVES,), Random(1))
     pairs = list(zip(placements[::2], placements[1::2], strict=True))
     assert len(pairs) == 20
     assert all(early.order.buys and not late.order.buys and early.before <= late.before for early, late in pairs)
