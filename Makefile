@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+STUDY := benchmarks/studies/front-running
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format vectors spec-coverage conformance bench clean
+.PHONY: help install demo test test-all check format vectors spec-coverage conformance bench measure study clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,6 +46,14 @@ conformance: $(STAMP) ## every vector against this package
 bench: $(STAMP) ## transactions a second from commitment to reveal
 	@$(BIN)/encmempool bench pipeline
 
+measure: $(STAMP)-measure ## install what `encmempool measure` needs
+
+study: $(STAMP)-measure ## the experiment's headline table, in a few minutes
+	@$(BIN)/encmempool fetch uniswap || echo "without the genuine contracts: the integer model alone" >&2
+	@$(BIN)/encmempool measure run --blocks 4000 --arms all --seed 1 -o $(STUDY)/results.json
+	@$(BIN)/encmempool measure report $(STUDY)/results.json --format markdown -o $(STUDY)/report.md
+	@$(BIN)/encmempool measure report $(STUDY)/results.json -o report.html
+
 install: $(STAMP) ## the virtual environment with the `encmempool` command
 
 clean: ## remove the virtual environment and caches
@@ -59,6 +68,11 @@ $(VENV)/bin/python:
 $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) …" >&2
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(STAMP)-measure: $(STAMP)
+	@echo "installing the experiment's packages …" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[measure]'
 	@touch $@
 
 $(STAMP)-dev: $(STAMP)

@@ -32,7 +32,7 @@ DONE, WRONG, USAGE, ENVIRONMENT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, interrup
 _WIDTH = 100
 _EXIT_CODES = "Exit codes: 0 done, 1 the thing checked or submitted is wrong, 2 usage, 3 environment, 130 interrupted."
 # A command that a message of the library names, with or without the program's name.
-_NAMED_COMMAND = re.compile(rf"`(?:{PROGRAM} )?((?:committee|sequencer|key|audit) [^`]+|encrypt|submit|demo)`")
+_NAMED_COMMAND = re.compile(rf"`(?:{PROGRAM} )?((?:committee|sequencer|key|audit|fetch) [^`]+|encrypt|submit|demo)`")
 _NOT_HEX = re.compile(r"non-hexadecimal number found in fromhex\(\) arg at position (\d+)")
 
 
@@ -297,6 +297,8 @@ def _problem(error: Exception) -> _Problem | None:
             )
     if isinstance(error, ValueError):
         return _Problem(USAGE, "usage", str(error))
+    if type(error).__name__ in ("PathDisagrees", "EngineMismatch"):  # of a module that needs an extra
+        return _Problem(WRONG, "disagrees", f"{error}: the run has no figures")
     return None
 
 

@@ -13,7 +13,9 @@ from cli.bench import bench
 from cli.committee import committee
 from cli.conformance import conformance
 from cli.demo import demo
+from cli.fetch import fetch
 from cli.keys import key
+from cli.measure import measure
 from cli.schemes import schemes
 from cli.sequencer import sequencer
 from cli.shutter import shutter
@@ -46,7 +48,9 @@ def main() -> None:
 
 for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee, sequencer, audit, conformance, bench):
     main.add_command(command)
+main.add_command(measure)
 main.add_command(shutter)
+main.add_command(fetch)
 
 interruption.loaded()
 

@@ -22,7 +22,7 @@ from specs.build import HERE, ID, ROOT, PageError, Requirement, pages, requireme
 
 TESTS = ("tests",)
 CODE = ("encmempool", "threshold", "cli")
-OTHERS = {"EIP", "ERC", "RFC", "SHA", "UTF"} | {"ABC", "TOY"}
+OTHERS = {"EIP", "ERC", "GPL", "RFC", "SHA", "UTF"} | {"ABC", "TOY"}
 """Prefixes that are not of a page: other people's documents, and the ids that tests make up."""
 PLANNED = "*(planned)*"
 """Marks a requirement of what this version does not implement yet."""

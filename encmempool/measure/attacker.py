@@ -26,11 +26,12 @@ Move = TypeVar("Move", bound=Order | Call)
 class Placement(Generic[Move]):
     """Put `order` just before the user transaction with index `before` (0-based; their number: after the last).
 
-    Placements with the same index keep the order in which they are listed.
+    Placements with the same index keep the order in which they are listed. Those of one attack have its number.
     """
 
     before: int
     order: Move
+    attack: int = 0
 
 
 def arrange(orders: Sequence[Order], placements: Sequence[Placement[Move]]) -> tuple[Order | Move, ...]:
@@ -64,7 +65,10 @@ def greedy_sandwich(
         plan = best_sandwich(reserve_in, reserve_out, victim)
         if plan is not None and worth(pools, order, plan.profit, is_ether=order.buys) > gas_cost:
             front, back = legs(order, plan)
-            placements += [Placement(before=index, order=front), Placement(before=index + 1, order=back)]
+            placements += [
+                Placement(before=index, order=front, attack=index),
+                Placement(before=index + 1, order=back, attack=index),
+            ]
             reserve_in, reserve_out = plan.after
         elif (passed := trade(reserve_in, reserve_out, victim)) is not None:
             reserve_in, reserve_out = reserve_in + passed[0], reserve_out - passed[1]
@@ -128,7 +132,7 @@ class BlindBracket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindSpam:
-    """Scatter `pairs` buy-and-sell pairs: each pair's two positions are uniform, the buy at the earlier one.
+    """Scatter `pairs` buy-and-sell pairs: each pair's two places among the users are uniform, the buy at the earlier.
 
     size_ppm    ether spent by each buy, in millionths of the pool's ether; each sale is of what that buys at the
                 start of the block, so the attacker may end a little long or short, valued at that mid price
@@ -144,9 +148,12 @@ class BlindSpam:
     def plan(self, view: Sequence[bytes], pools: Sequence[Reserves], random: Random) -> tuple[Placement[Order], ...]:
         buy, sell = _round_trip(pools[0], self.size_ppm)
         placements = []
-        for _ in range(self.pairs):
-            early, late = sorted(random.randint(0, len(view)) for _ in range(2))
-            placements += [Placement(before=early, order=buy), Placement(before=late, order=sell)]
+        for pair in range(self.pairs):
+            early, late = sorted(random.sample(range(len(view) + 2), 2))
+            placements += [
+                Placement(before=early, order=buy, attack=pair),
+                Placement(before=late - 1, order=sell, attack=pair),
+            ]
         return tuple(placements)
 
 

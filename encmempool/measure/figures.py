@@ -54,12 +54,18 @@ class Measurement:
 
 
 def measure(
-    pools: Sequence[Reserves], fills: Iterable[Fill], counterfactual: Iterable[Fill], *, forfeited_wei: int = 0
+    pools: Sequence[Reserves],
+    fills: Iterable[Fill],
+    counterfactual: Iterable[Fill],
+    *,
+    forfeited_wei: int = 0,
+    prices: Sequence[tuple[int, int]] = (),
 ) -> Measurement:
     """Compare a block with the same block without the attacker. Fills may come from `play` or from receipts.
 
     pools            before the block
     forfeited_wei    deposits the attacker loses: a cost of its own
+    prices           where the attacker trades what it is left with, as (wei, token units); by default the mid price
 
     ValueError if the users' orders differ or are in another order.
     """
@@ -70,9 +76,7 @@ def measure(
         if fill.order.sender != ATTACKER:
             user_fills.append(fill)
             continue
-        extracted -= fill.fee
-        if fill.executed:
-            extracted += output_worth(pools, fill) - input_worth(pools, fill)
+        extracted += gain(pools, fill, prices)
     for fill, alone in zip(user_fills, counterfactual, strict=True):
         if fill.order != alone.order:
             raise ValueError("the counterfactual is of other orders")
@@ -86,6 +90,18 @@ def measure(
         else:
             failed += size
     return Measurement(volume=volume, extracted=extracted, expected=expected, loss=loss, failed=failed)
+
+
+def gain(pools: Sequence[Reserves], fill: Fill, prices: Sequence[tuple[int, int]] = ()) -> int:
+    """Wei that an order brought its sender, fee deducted; tokens count at `prices`, by default at the mid price."""
+    if not fill.executed:
+        return -fill.fee
+    if not prices:
+        return output_worth(pools, fill) - input_worth(pools, fill) - fill.fee
+    wei, units = prices[fill.order.pool]
+    if fill.order.buys:
+        return fill.amount_out * wei // units - fill.order.amount_in - fill.fee
+    return fill.amount_out - fill.order.amount_in * wei // units - fill.fee
 
 
 def worth(pools: Sequence[Reserves], order: Order, amount: int, *, is_ether: bool) -> int:

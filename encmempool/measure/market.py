@@ -29,7 +29,7 @@ GAS_PRICE_WEI = BASE_FEE
 ATTACKER = -1
 IDLE_CALL_GAS = 30_000
 """A contract that reads two reserves and stops; our estimate."""
-_NO_DEADLINE_S = 1 << 40
+NO_DEADLINE_S = 1 << 40
 
 # 188 router swaps of 27 real mainnet blocks (research, section 4). The blocks were chosen for their MEV, so sizes and
 # tolerances are those of attacked traffic, not of a random sample.
@@ -74,7 +74,7 @@ class Order:
 
 def sign_order(order: Order, identity: Identity, *, nonce: int, token: bytes = TOKEN) -> bytes:
     """The raw signed transaction that places an order, at base fee and tip, without a deadline that matters."""
-    swap = order.swap(recipient=identity.address, deadline=_NO_DEADLINE_S, token=token)
+    swap = order.swap(recipient=identity.address, deadline=NO_DEADLINE_S, token=token)
     return sign_transaction(
         identity.secret_bytes(),
         chain_id=DEVELOPMENT_CHAIN_ID,

@@ -143,13 +143,14 @@ def best_sandwich(reserve_in: int, reserve_out: int, victim: Victim) -> Plan | N
     Exact-input victim: a* = min(a_max, a_unc), since profit rises up to a_unc. Exact-output victim: a_max, since its
     payment grows with a faster than the fee does: profit first falls, then rises up to the limit.
     """
+    unconstrained = None if victim.exact_output else unconstrained_front_run(reserve_in, victim.amount)
+    if unconstrained == 0:
+        return None
     front_in = largest_front_run(reserve_in, reserve_out, victim)
-    if front_in is not None and not victim.exact_output:
-        unconstrained = unconstrained_front_run(reserve_in, victim.amount)
-        if unconstrained is not None:
-            front_in = min(front_in, unconstrained)
     if not front_in:
         return None
+    if unconstrained is not None:
+        front_in = min(front_in, unconstrained)
     plan = run(reserve_in, reserve_out, victim, front_in)
     return plan if plan is not None and plan.profit > 0 else None
 

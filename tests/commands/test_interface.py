@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,6 +20,7 @@ import jsonschema
 import pytest
 
 from cli.main import main
+from encmempool.measure import contracts
 from threshold.curve import load_backend
 from threshold.schemes import shutter
 
@@ -40,8 +44,8 @@ def schema(leaf: str) -> Path:
 
 
 def schema_name(leaf: str) -> str:
-    """What a document of the command calls its schema: the group alone where that has one command."""
-    return f"encmempool.{'conformance' if leaf == 'conformance run' else leaf.replace(' ', '-')}/1"
+    """What a document of the command calls its schema: the group alone where `run` is its purpose."""
+    return f"encmempool.{leaf.removesuffix(' run').replace(' ', '-')}/1"
 
 
 # --- help ------------------------------------------------------------------------------------------------------------
@@ -69,9 +73,13 @@ def test_tree_is_the_documented_one() -> None:
         "conformance run",
         "bench pipeline",
         "bench micro",
+        "measure run",
+        "measure report",
+        "measure arms",
         "shutter encrypt",
         "shutter decrypt",
         "shutter verify-key",
+        "fetch uniswap",
     ]
 
 
@@ -96,7 +104,7 @@ def test_help_is_quick(executed, tmp_path) -> None:
 
 
 def test_help_imports_nothing_heavy(tmp_path) -> None:
-    heavy = ("eth_account", "sqlalchemy", "rich", "remerkleable", "py_ecc")
+    heavy = ("eth_account", "sqlalchemy", "rich", "remerkleable", "py_ecc", "numpy")
     code = f"import cli.main, sys; print([name for name in {heavy} if name in sys.modules])"
     root = str(SCHEMAS.parents[1])
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
@@ -159,13 +167,25 @@ def one_vector(tmp_path) -> Path:
     return tmp_path / "vectors"
 
 
-@pytest.mark.usefixtures("brief_training")
+@pytest.fixture
+def fetched_contracts(tmp_path, monkeypatch) -> None:
+    """A cache with stand-ins for the contracts' tarballs: npm is not asked."""
+    integrity = base64.b64encode(hashlib.sha512(b"tarball").digest()).decode()
+    packages = tuple(replace(package, integrity=integrity) for package in contracts.PACKAGES)
+    monkeypatch.setattr(contracts, "PACKAGES", packages)
+    monkeypatch.setenv("ENCMEMPOOL_CACHE", str(tmp_path))
+    for package in packages:
+        (tmp_path / package.file).write_bytes(b"tarball")
+
+
+@pytest.mark.usefixtures("brief_training", "fetched_contracts")
 def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector, tmp_path, monkeypatch) -> None:
     """Runs every leaf of the tree once; a new command without a line here fails."""
     monkeypatch.chdir(tmp_path)
     backend = load_backend()
     Path("message").write_text("0x1c")
     Path("identity_key").write_bytes(shutter.key_share(backend, 1, b""))
+    small = ["--blocks", "20", "--arms", "C1", "--verify-fraction", "0", "--leak-transactions", "0", "--workers", "1"]
     identity = ["--eon-key", backend.g2.encode(backend.g2.generator).hex(), "--identity", "0x"]
     lines = {
         "key new": ["alice"],
@@ -188,9 +208,13 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector,
         "bench pipeline": ["--batch", "2"],
         "bench micro": ["--scheme", "tdh2", "--batch", "1"],
         "conformance run": ["--vectors", str(one_vector)],
+        "measure run": [*small, "--engine", "integer"],
+        "measure report": ["run.json"],
+        "measure arms": [],
         "shutter encrypt": [*identity, "--message", "message"],
         "shutter decrypt": ["--key", "identity_key", "--ciphertext", "ciphertext"],
         "shutter verify-key": [*identity, "--key", "identity_key"],
+        "fetch uniswap": [],
     }
     assert sorted(lines) == sorted(LEAVES)
     kept = {

@@ -6,17 +6,21 @@ Everything is deterministic, so a failure repeats. Fixtures that make things ret
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from encmempool import genesis as genesis_file
 from encmempool.envelope import Terms
+from encmempool.errors import EnvironmentProblem
 from encmempool.ethereum import sign_transaction
 from encmempool.identity import Identity
 from encmempool.keysets import TRUSTED_DEALER, Committee, default_threshold, first_key_set, sign_key_set
+from encmempool.measure.contracts import PACKAGES, cache_directory, fetch
 from encmempool.transactions import encrypt_transaction
 from encmempool.types import Allocation, EncryptedTransaction, Genesis, Header, KeySet, PoolState, signing_digest
 from threshold.curve import load_backend
@@ -270,3 +274,20 @@ def make_state() -> Callable[..., FakeState]:
         return FakeState(balances=dict(balances or {}), nonces=dict(nonces or {}))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the genuine tarballs: the cache, or fetched for this session."""
+    if all((cache_directory() / package.file).exists() for package in PACKAGES):
+        return cache_directory()
+    if shutil.which("npm") is None:
+        pytest.skip("the Uniswap contracts are not fetched and npm is not on the PATH")
+    directory = tmp_path_factory.mktemp("uniswap")
+    try:
+        fetch(directory)
+    except EnvironmentProblem as error:
+        if "npm pack" not in str(error):
+            raise
+        pytest.skip(f"the Uniswap contracts are not fetched: {error}")
+    return directory
