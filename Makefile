@@ -48,7 +48,7 @@ bench: $(STAMP) ## transactions a second from commitment to reveal
 
 measure: $(STAMP)-measure ## install what `encmempool measure` needs
 
-study: $(STAMP)-measure ## the experiment's headline table, in a few minutes
+study: $(STAMP)-measure ## the experiment's headline table
 	@$(BIN)/encmempool fetch uniswap || echo "without the genuine contracts: the integer model alone" >&2
 	@$(BIN)/encmempool measure run --blocks 4000 --arms all --seed 1 -o $(STUDY)/results.json
 	@$(BIN)/encmempool measure report $(STUDY)/results.json --format markdown -o $(STUDY)/report.md
