@@ -18,6 +18,7 @@ from threshold.curve.backend import (
     FixedBase,
     Group,
 )
+from threshold.curve.threads import set_threads, threads
 
 __all__ = [
     "BACKENDS",
@@ -34,6 +35,8 @@ __all__ = [
     "FixedBase",
     "Group",
     "load_backend",
+    "set_threads",
+    "threads",
 ]
 
 BACKENDS = ("arkworks", "reference")

@@ -7,7 +7,6 @@ multiplication release the interpreter lock.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar, cast
@@ -15,12 +14,12 @@ from typing import Any, Generic, TypeVar, cast
 import py_arkworks_bls12381 as ark
 
 from threshold.curve.backend import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, FixedBase, Point
+from threshold.curve.threads import threads
 from threshold.errors import Malformed
 
 _WINDOW_BITS = 8
 _THREADS_FROM = 64
 _SPREAD_FROM = 8
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _MSM_FROM = 3
 """Below this many terms separate multiplications are faster than the wheel's bucket method."""
 
@@ -34,12 +33,12 @@ def _scalar(value: int) -> Any:
 
 
 def _spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> tuple[_Result, ...]:
-    """What `work` makes of each item, on all cores: of use where the wheel releases the interpreter lock."""
-    if len(items) < _SPREAD_FROM or _CORES == 1:
+    """What `work` makes of each item, on all threads: of use where the wheel releases the interpreter lock."""
+    if len(items) < _SPREAD_FROM or threads() == 1:
         return tuple(map(work, items))
-    size = -(-len(items) // _CORES)
+    size = -(-len(items) // threads())
     parts = [items[at : at + size] for at in range(0, len(items), size)]
-    with ThreadPoolExecutor(_CORES) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         return tuple(result for part in pool.map(lambda part: list(map(work, part)), parts) for result in part)
 
 
@@ -89,7 +88,7 @@ class _Group(Generic[Point]):
 
     def multiply_each(self, points: Sequence[Any], scalar: int) -> tuple[Point, ...]:
         k = _scalar(scalar)
-        if len(points) < _THREADS_FROM or _CORES == 1:
+        if len(points) < _THREADS_FROM or threads() == 1:
             return tuple(point * k for point in points)
         # A product of one term by the bucket method is slower than `*`, but releases the interpreter lock.
         return _spread(lambda point: cast(Point, self._kind.multiexp_unchecked([point], [k])), points)
