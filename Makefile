@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STUDY := benchmarks/studies/front-running
+BENCH := build/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format vectors spec-coverage conformance bench measure study clean
+.PHONY: help install native native-test demo test test-all check format vectors spec-coverage conformance bench bench-full measure study clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,8 +44,18 @@ spec-coverage: $(STAMP)-dev ## each requirement with the tests and vectors that 
 conformance: $(STAMP) ## every vector against this package
 	@$(BIN)/encmempool conformance run
 
-bench: $(STAMP) ## transactions a second from commitment to reveal
-	@$(BIN)/encmempool bench pipeline
+bench: $(STAMP) ## curve, schemes, pipeline and scaling in some minutes; records in build/bench
+	@mkdir -p $(BENCH)
+	@$(BIN)/encmempool bench micro -o $(BENCH)/micro.jsonl
+	@$(BIN)/encmempool bench pipeline -o $(BENCH)/pipeline.jsonl
+	@$(BIN)/encmempool bench scaling --over batch -o $(BENCH)/scaling.jsonl
+
+bench-full: $(STAMP) ## the whole grid of sizes and committees; takes hours
+	@mkdir -p $(BENCH)
+	@$(BIN)/encmempool bench micro --full -o $(BENCH)/micro.jsonl --report $(BENCH)/micro.md
+	@for scheme in tdh2 ibe simple-bte fptx; do \
+		$(BIN)/encmempool bench pipeline --scheme $$scheme --batch 512 -o $(BENCH)/pipeline.jsonl || exit; done
+	@$(BIN)/encmempool bench scaling --full -o $(BENCH)/scaling.jsonl --report $(BENCH)/scaling.md
 
 measure: $(STAMP)-measure ## install what `encmempool measure` needs
 
@@ -53,6 +64,19 @@ study: $(STAMP)-measure ## the experiment's headline table
 	@$(BIN)/encmempool measure run --blocks 4000 --arms all --seed 1 -o $(STUDY)/results.json
 	@$(BIN)/encmempool measure report $(STUDY)/results.json --format markdown -o $(STUDY)/report.md
 	@$(BIN)/encmempool measure report $(STUDY)/results.json -o report.html
+
+native: $(STAMP) ## build and install the fast curve backend; needs Rust 1.89 or newer
+	@command -v cargo >/dev/null || { echo "Rust is needed: install it from your system's packages or with rustup, 1.89 or newer" >&2; exit 3; }
+	@echo "building threshold/native …" >&2
+	@rm -rf build/native
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps -w build/native threshold/native
+	@$(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps build/native/*.whl
+	@$(BIN)/python -c 'import encmempool_native as n; print(f"encmempool_native {n.__version__}, engine {n.engine()}")'
+
+native-test: ## format, lints and tests of the native backend's own code
+	@cargo fmt --check --manifest-path threshold/native/Cargo.toml
+	@cargo clippy --quiet --release --all-targets --manifest-path threshold/native/Cargo.toml -- -D warnings
+	@cargo test --quiet --release --manifest-path threshold/native/Cargo.toml
 
 install: $(STAMP) ## the virtual environment with the `encmempool` command
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cli import interruption
-from threshold.curve import BACKENDS, DEFAULT_BACKEND
+from threshold.curve import BACKENDS, DEFAULT_BACKEND, INSTALLED, loaded_backends
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -173,6 +173,7 @@ class Application(Group):
             with _unexpected():
                 code = super().main(arguments, **extra)
                 sys.stdout.flush()
+                _say_backend(options)
         except (click.Abort, KeyboardInterrupt):
             # After the terminal's own ^C
             click.echo("\n" * _is_terminal(sys.stderr) + interruption.LINE, err=True)
@@ -182,6 +183,18 @@ class Application(Group):
         except Exception as error:  # noqa: BLE001 - the border: _explain re-raises what is nobody's mistake but ours
             code = _explain(error, options, arguments)
         sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _say_backend(options: Settings) -> None:
+    """Which curve arithmetic a command used, if it used any. Silent with -q."""
+    if options.quiet or not loaded_backends():
+        return
+    backend = loaded_backends()[0]
+    engine = getattr(backend, "engine", None)
+    text = f"curve: {backend.name}" + (f" ({engine})" if engine else "")
+    if "native" not in INSTALLED and options.backend == DEFAULT_BACKEND:
+        text += "; the native backend is not installed: `make native` builds it and is several times faster"
+    click.echo(style(text, dim=True), err=True)
 
 
 class _Broken(Exception):
@@ -265,7 +278,7 @@ def _problem(error: Exception) -> _Problem | None:
     if isinstance(error, click.ClickException):
         return _Problem(ENVIRONMENT, "environment", error.format_message())
     from encmempool.errors import Conflict, EnvironmentProblem, StorageError
-    from threshold.errors import NotEnoughShares, Rejected, ThresholdError
+    from threshold.errors import BackendUnavailable, NotEnoughShares, Rejected, ThresholdError
     from threshold.keys import CeremonyFailed
 
     if isinstance(error, NotEnoughShares):
@@ -275,6 +288,8 @@ def _problem(error: Exception) -> _Problem | None:
         return _Problem(WRONG, "rejected", str(error), error.rule, (("member", error.member),))
     if isinstance(error, ThresholdError):
         return _Problem(WRONG, "malformed", str(error))
+    if isinstance(error, BackendUnavailable):
+        return _Problem(ENVIRONMENT, "environment", str(error))
     if isinstance(error, CeremonyFailed):
         return _Problem(WRONG, "ceremony_failed", str(error))
     if isinstance(error, Conflict):

@@ -42,3 +42,7 @@ class NotEnoughShares(Rejected):
     def __init__(self, rule: str, message: str, *, blamed: tuple[int, ...] = ()) -> None:
         super().__init__(rule, message, member=blamed[0] if blamed else None)
         self.blamed = blamed
+
+
+class BackendUnavailable(Exception):
+    """A curve backend that is not installed, or not in the version that this package needs."""

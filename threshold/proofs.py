@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic
 
 from threshold import entropy
@@ -54,8 +55,14 @@ class KnowledgeStatement(Generic[Point]):
     base: Point | None = None
 
     def challenge(self, group: Group[Point], commitment: Point) -> int:
-        base = () if self.base is None else (group.encode(self.base),)
-        return challenge(self.tag, *self.context, *base, group.encode(self.public), group.encode(commitment))
+        return self.challenge_of(*group.encode_each(self.points(commitment)))
+
+    def points(self, commitment: Point) -> tuple[Point, ...]:
+        """What the challenge is over besides the context, in order."""
+        return (self.public, commitment) if self.base is None else (self.base, self.public, commitment)
+
+    def challenge_of(self, *encoded: bytes) -> int:
+        return challenge(self.tag, *self.context, *encoded)
 
     def multiply(self, group: Group[Point], scalar: int) -> Point:
         """That multiple of the base."""
@@ -93,9 +100,11 @@ def verify_knowledge_batch(
     points: list[Point] = []
     scalars: list[int] = []
     total = 0
-    for statement, proof in zip(statements, proofs, strict=True):
+    involved = [s.points(proof.commitment) for s, proof in zip(statements, proofs, strict=True)]
+    encoded = iter(group.encode_each([point for points_of_one in involved for point in points_of_one]))
+    for statement, proof, points_of_one in zip(statements, proofs, involved, strict=True):
         weight = int.from_bytes(random(WEIGHT_BYTES), "big")
-        c = statement.challenge(group, proof.commitment)
+        c = statement.challenge_of(*islice(encoded, len(points_of_one)))
         points += (proof.commitment, statement.public)
         scalars += (-weight, -weight * c)
         if statement.base is None:
@@ -153,7 +162,7 @@ def prove_equality(
 ) -> EqualityProof:
     base = statement.fold(group, statement.bases)
     s = entropy.scalar(random, ORDER)
-    commitments = (group.encode(group.multiply(group.generator, s)), group.encode(group.multiply(base, s)))
+    commitments = group.encode_each(group.multiply_each((group.generator, base), s))
     c = challenge(statement.tag, *statement.context, statement.encoded, *commitments)
     return EqualityProof(challenge=c, response=(s + c * secret) % ORDER)
 

@@ -78,16 +78,8 @@ def recover_points(group: Group[Point], shares: Mapping[int, Sequence[Point]]) -
     """
     indices = tuple(shares)
     numerators, denominator = lagrange_integers(indices)
-    columns = zip(*(shares[j] for j in indices), strict=True)
-    totals = [_small_combination(group, column, numerators) for column in columns]
+    terms = [group.multiply_each(shares[j], numerator) for j, numerator in zip(indices, numerators, strict=True)]
+    totals = [group.sum(column) for column in zip(*terms, strict=True)]
     if denominator == 1:
         return tuple(totals)
     return group.multiply_each(totals, pow(denominator, -1, ORDER))
-
-
-def _small_combination(group: Group[Point], points: Sequence[Point], factors: Sequence[int]) -> Point:
-    total = group.identity
-    for point, factor in zip(points, factors, strict=True):
-        term = group.multiply(point, abs(factor))
-        total = group.add(total, term if factor > 0 else group.negate(term))
-    return total

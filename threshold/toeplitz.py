@@ -1,8 +1,8 @@
 """Products of one Toeplitz matrix in G2 with many vectors in G1: y_i = product over l of e(x_l, t_(l-i)).
 
-Transposed Toom-Cook. A matrix of r x r blocks, equal along diagonals, costs 2r-1 products of blocks instead of r^2: one
-for each point p of a fixed list. With the rows of the matrix in reverse, so that the block at (i, l) is T_(i+l), and GT
-written additively,
+The native backend does them by transforms. The way for the others is transposed Toom-Cook. A matrix of r x r blocks,
+equal along diagonals, costs 2r-1 products of blocks instead of r^2: one for each point p of a fixed list. With the rows
+of the matrix in reverse, so that the block at (i, l) is T_(i+l), and GT written additively,
 
     Y_i = sum over p of p^i * Y(p),    Y(p) = (sum over k of c_pk * T_k) * (sum over l of p^l * X_l),
 
@@ -11,10 +11,11 @@ coefficients X_l and Z_i by Toom-Cook, transposed: the sum of X_l * Z_i * T_(i+l
 (Winograd, "Arithmetic complexity of computations", SIAM 1980).
 
 All constants are small integers once the denominators of c are taken out of the matrix. No point is negative, so GT
-sees multiplications alone. A transform would need powers or inverses, which cost some hundreds of multiplications.
+sees multiplications alone. A transform would need powers or inverses, which cost these backends some hundreds of
+multiplications each.
 
-Milliseconds by size on two cores, from processor times: only pairings run in parallel. `naive` is one multi-pairing for
-each row, and grows fourfold from size to size.
+Milliseconds by size with arkworks on two cores, from processor times: only pairings run in parallel. `naive` is one
+multi-pairing for each row, and grows fourfold from size to size.
 
     size          8    16    32    64   128   256    512
     prepare      10    23    58   130   300   650   1500
@@ -32,7 +33,7 @@ from functools import cache
 from math import gcd, lcm, prod
 from typing import TypeVar
 
-from threshold.curve import G1, G2, GT, ORDER, Backend, Group
+from threshold.curve import G1, G2, GT, ORDER, Backend, Group, Toeplitz
 
 _FRACTIONS = ((2, 1), (3, 1), (3, 2), (4, 1), (4, 3), (5, 1))
 _POINTS = ((0, 1), (1, 0), (1, 1), *((a, b) for c, d in _FRACTIONS for a, b in ((c, d), (d, c))))
@@ -131,27 +132,52 @@ def _evaluate(add: _Add[_Value], chosen: _Sum, terms: Sequence[_Value]) -> _Valu
     return total
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToeplitzMatrix:
-    """Ready for `multiply`. A few hundred bytes for each pairing that it will cost."""
-
-    size: int
-    leaves: tuple[tuple[G2, ...], ...]
-    """For each product that is left to be done naively: the diagonals of its matrix, rows in reverse."""
-
-
-def prepare(backend: Backend, diagonals: Sequence[G2]) -> ToeplitzMatrix:
+def prepare(backend: Backend, diagonals: Sequence[G2]) -> Toeplitz:
     """The matrix with `diagonals` t_(1-n)..t_(n-1), and t_(l-i) in row i and column l. Once for each matrix: costs 2n
-    multiplications and many additions in G2.
+    multiplications and many additions in G2, or what the backend's own way costs.
 
     ValueError unless n = padded_size(n)."""
     size = (len(diagonals) + 1) // 2
     if len(diagonals) != 2 * size - 1 or size != padded_size(size):
         raise ValueError(f"there is no way to multiply with a matrix of {len(diagonals)} diagonals")
-    splits = _splits(size)
-    denominator = prod(_split(r).denominator for r in splits)
-    scaled = backend.g2.multiply_each(diagonals, pow(denominator, -1, ORDER)) if splits else diagonals
-    return ToeplitzMatrix(size=size, leaves=tuple(_matrix_leaves(backend.g2, tuple(scaled), splits)))
+    return backend.toeplitz(diagonals) or ToomCook.prepare(backend, diagonals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToomCook:
+    """A matrix for backends without transforms. A few hundred bytes for each pairing that a product will cost.
+
+    leaves    for each product that is left to be done naively: the diagonals of its matrix, rows in reverse
+    """
+
+    backend: Backend
+    size: int
+    leaves: tuple[tuple[G2, ...], ...]
+
+    @classmethod
+    def prepare(cls, backend: Backend, diagonals: Sequence[G2]) -> ToomCook:
+        size = (len(diagonals) + 1) // 2
+        splits = _splits(size)
+        denominator = prod(_split(r).denominator for r in splits)
+        scaled = backend.g2.multiply_each(diagonals, pow(denominator, -1, ORDER)) if splits else diagonals
+        leaves = tuple(_matrix_leaves(backend.g2, tuple(scaled), splits))
+        return cls(backend=backend, size=size, leaves=leaves)
+
+    def multiply(self, vector: Sequence[G1]) -> tuple[GT, ...]:
+        """y_0..y_(m-1) for x_0..x_(m-1), the other entries of x being the identity. Costs as much for any m <= n.
+
+        ValueError for a vector that is longer than the matrix."""
+        if len(vector) > self.size:
+            raise ValueError(f"{len(vector)} entries are too many for a matrix of size {self.size}")
+        group, splits = self.backend.g1, _splits(self.size)
+        padded = tuple(vector) + (group.identity,) * (self.size - len(vector))
+        products = [
+            (part, entries[row : row + len(part)])
+            for part, entries in zip(_vector_leaves(group, padded, splits), self.leaves, strict=True)
+            for row in range(len(part))
+        ]
+        leaves = iter(self.backend.multi_pairings(products))
+        return _result(self.backend.gt_multiply, leaves, splits, self.size)[::-1][: len(vector)]
 
 
 def _matrix_leaves(group: Group[G2], entries: tuple[G2, ...], splits: tuple[int, ...]) -> Iterator[tuple[G2, ...]]:
@@ -165,23 +191,6 @@ def _matrix_leaves(group: Group[G2], entries: tuple[G2, ...], splits: tuple[int,
         sums = [_evaluate(group.add, chosen, column) for column in columns]
         block = tuple(_evaluate(group.add, factor, (value, group.negate(value))) for value in sums)
         yield from _matrix_leaves(group, block, splits[1:])
-
-
-def multiply(backend: Backend, matrix: ToeplitzMatrix, vector: Sequence[G1]) -> tuple[GT, ...]:
-    """y_0..y_(m-1) for x_0..x_(m-1), the other entries of x being the identity. Costs as much for any m <= n.
-
-    ValueError for a vector that is longer than the matrix."""
-    if len(vector) > matrix.size:
-        raise ValueError(f"{len(vector)} entries are too many for a matrix of size {matrix.size}")
-    splits = _splits(matrix.size)
-    padded = tuple(vector) + (backend.g1.identity,) * (matrix.size - len(vector))
-    products = [
-        (part, entries[row : row + len(part)])
-        for part, entries in zip(_vector_leaves(backend.g1, padded, splits), matrix.leaves, strict=True)
-        for row in range(len(part))
-    ]
-    leaves = iter(backend.multi_pairings(products))
-    return _result(backend.gt_multiply, leaves, splits, matrix.size)[::-1][: len(vector)]
 
 
 def _vector_leaves(group: Group[G1], vector: tuple[G1, ...], splits: tuple[int, ...]) -> Iterator[tuple[G1, ...]]:

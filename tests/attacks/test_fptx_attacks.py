@@ -111,7 +111,7 @@ def mixed(
         key = backend.g1.add(key, backend.g1.multiply(backend.g1.decode(batch_key.value), factor % ORDER))
     parsed = victim.parsed
     mask = backend.multi_pairing((digest, opening, key), (parsed.c0, parsed.c1, parsed.c2))
-    return scheme._open(public, victim, mask)
+    return scheme._open(public, victim, backend.gt_encode(mask))
 
 
 def two_of_a_round(

@@ -16,7 +16,7 @@ from encmempool.conformance import serve
 from specs import build
 from specs.generate import fptx as inputs
 from threshold import onetime
-from threshold.curve import load_backend
+from threshold.curve import DEFAULT_BACKEND, load_backend
 from threshold.entropy import deterministic
 from threshold.keys import Limits
 from threshold.schemes.registry import load_scheme
@@ -26,7 +26,7 @@ notation, page = map(build.load, ("notation", "fptx"))
 
 SEED = 20_261_120
 FPTX = load_scheme("fptx")
-CURVE = load_backend("arkworks")
+CURVE = load_backend()
 Json = dict[str, Any]
 
 
@@ -67,7 +67,7 @@ def agreed(operation: str, given: Json) -> Json:
         specs = {"output": page.OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer("fptx", operation, given, backend="arkworks")
+    production = serve.answer("fptx", operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production = {"error": {name: production["error"][name] for name in ("kind", "rule")}}
     assert production == specs

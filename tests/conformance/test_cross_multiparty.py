@@ -16,6 +16,7 @@ from encmempool.conformance import serve
 from encmempool.network.ceremony import Addresses
 from specs import build
 from specs.generate import multiparty as inputs
+from threshold.curve import DEFAULT_BACKEND
 from threshold.keys import Limits, Seat
 from threshold.sansio import Effect, Persist, Send
 from threshold.schemes.registry import load_scheme
@@ -46,7 +47,7 @@ def agreed(operation: str, given: Json) -> Json:
         specs = {"output": page.OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer("multiparty", operation, given, backend="arkworks")
+    production = serve.answer("multiparty", operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production = {"error": {name: production["error"][name] for name in ("kind", "rule")}}
     assert production == specs

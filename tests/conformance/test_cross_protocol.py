@@ -23,7 +23,7 @@ from encmempool.transactions import encrypt_transaction
 from encmempool.types import EncryptedTransaction
 from specs import build
 from specs.generate import genesis as world, transactions as envelopes
-from threshold.curve import load_backend
+from threshold.curve import DEFAULT_BACKEND, load_backend
 from threshold.entropy import deterministic
 from threshold.keys import PublicMaterial
 from threshold.sansio import Persist, Send
@@ -56,7 +56,7 @@ def agreed(page: str, operation: str, **fields: Any) -> Json:
     """What both answer. Bytes are written as hex and integers as decimals first."""
     given = {name: written(value) for name, value in fields.items()}
     specs = by_specs(page, operation, given)
-    production = serve.answer(page, operation, given, backend="arkworks")
+    production = serve.answer(page, operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production["error"].pop("message")
     assert production == specs, (page, operation, given)

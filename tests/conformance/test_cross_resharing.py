@@ -21,6 +21,7 @@ from encmempool.identity import Identity
 from encmempool.network.ceremony import Addresses
 from specs import build
 from specs.generate import keygen as ceremonies, resharing as inputs
+from threshold.curve import DEFAULT_BACKEND
 from threshold.entropy import deterministic
 from threshold.keys import KeyShare, Limits, PublicMaterial, ResharingSeat
 from threshold.sansio import Effect, Persist, Send
@@ -53,7 +54,7 @@ def agreed(operation: str, given: Json) -> Json:
         specs = {"output": page.OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer("resharing", operation, given, backend="arkworks")
+    production = serve.answer("resharing", operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production = {"error": {name: production["error"][name] for name in ("kind", "rule")}}
     assert production == specs

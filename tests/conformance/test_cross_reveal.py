@@ -44,7 +44,7 @@ from encmempool.types import (
 )
 from specs import build
 from specs.generate import reveal as inputs, voting as votes
-from threshold.curve import load_backend
+from threshold.curve import DEFAULT_BACKEND, load_backend
 from threshold.entropy import deterministic
 from threshold.errors import NotEnoughShares
 from threshold.keys import PublicMaterial
@@ -77,7 +77,7 @@ def agreed(page: str, operation: str, given: Json) -> Json:
         specs: Json = {"output": build.load(page).OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer(page, operation, given, backend="arkworks")
+    production = serve.answer(page, operation, given, backend=DEFAULT_BACKEND)
     production.get("error", {}).pop("message", None)
     assert production == specs, json.dumps(given)[:4000]
     return specs
@@ -669,7 +669,7 @@ class Recorder:
 def test_blind_attacker_is_given_the_recorded_bytes_msr_13(tmp_path: Path) -> None:
     """MSR-13: the envelopes as the sequencer stored them, and nothing made from the orders."""
     market, recorder = Market.draw(3, 3), Recorder()
-    world = demo._World(market, members=4, threshold=3, scheme="tdh2", backend="arkworks", reduced_threshold=False)
+    world = demo._World(market, members=4, threshold=3, scheme="tdh2", backend=DEFAULT_BACKEND, reduced_threshold=False)
     run = world.encrypted(recorder, world.create(tmp_path))
     assert recorder.view == tuple(envelope.encoded for envelope in run.envelopes)
     assert len(recorder.view) == 3
@@ -684,5 +684,5 @@ def test_strategies_are_trained_on_other_markets_msr_14(seed: int) -> None:
 def test_every_operation_is_answered_by_production() -> None:
     assert set(answers.OPERATIONS) == set(reveal_page.OPERATIONS)
     assert set(committees.OPERATIONS) == set(voting_page.OPERATIONS)
-    operations = serve.operations_of("measurement", "arkworks")
+    operations = serve.operations_of("measurement", DEFAULT_BACKEND)
     assert set(operations) == set(measurement_page.OPERATIONS)

@@ -15,13 +15,13 @@ import pytest
 from encmempool.conformance import serve
 from specs import build
 from specs.generate import shutter as inputs
-from threshold.curve import load_backend
+from threshold.curve import DEFAULT_BACKEND, load_backend
 from threshold.schemes import shutter
 
 notation, page = map(build.load, ("notation", "shutter"))
 
 SEED = 20_261_120
-CURVE = load_backend("arkworks")
+CURVE = load_backend()
 PUBLISHED_CASES = 2
 Json = dict[str, Any]
 
@@ -52,7 +52,7 @@ def agreed(operation: str, given: Json) -> Json:
         specs = {"output": page.OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer("shutter", operation, given, backend="arkworks")
+    production = serve.answer("shutter", operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production = {"error": {name: production["error"][name] for name in ("kind", "rule")}}
     assert production == specs

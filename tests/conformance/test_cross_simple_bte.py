@@ -15,6 +15,7 @@ from py_ecc.bls.point_compression import decompress_G1
 from encmempool.conformance import serve
 from specs import build
 from specs.generate import simple_bte as inputs
+from threshold.curve import DEFAULT_BACKEND
 from threshold.entropy import deterministic
 from threshold.keys import Limits
 from threshold.schemes.registry import load_scheme
@@ -63,7 +64,7 @@ def agreed(operation: str, given: Json, of: str = "simple_bte") -> Json:
         specs = {"output": build.load(of).OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer(of, operation, given, backend="arkworks")
+    production = serve.answer(of, operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production = {"error": {name: production["error"][name] for name in ("kind", "rule")}}
     assert production == specs

@@ -17,7 +17,7 @@ from encmempool.identity import Identity
 from encmempool.network.ceremony import Addresses
 from specs import build
 from specs.generate import keygen as ceremonies, tdh2 as inputs
-from threshold.curve import load_backend
+from threshold.curve import DEFAULT_BACKEND, load_backend
 from threshold.entropy import deterministic
 from threshold.keys import KeyShare, PublicMaterial, Seat
 from threshold.sansio import Effect, Persist, Send
@@ -58,7 +58,7 @@ class Committee:
         self.material, self.key_shares = deal(
             n=self.n,
             t=self.t,
-            group=load_backend("arkworks").g1,
+            group=load_backend().g1,
             material=lambda key, keys: PublicMaterial(
                 scheme=scheme.info.number, threshold=self.t, encryption_key=key, verification_keys=keys
             ),
@@ -83,7 +83,7 @@ def agreed(of: str, operation: str, given: Json) -> Json:
         specs = {"output": build.load(of).OPERATIONS[operation](given)}
     except notation.Refused as error:
         specs = {"error": {"kind": error.kind, "rule": error.rule}}
-    production = serve.answer(of, operation, given, backend="arkworks")
+    production = serve.answer(of, operation, given, backend=DEFAULT_BACKEND)
     if "error" in production:
         production = {"error": {name: production["error"][name] for name in ("kind", "rule")}}
     assert production == specs

@@ -15,6 +15,7 @@ from threshold.errors import Malformed
 
 FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 BACKEND = load_backend("arkworks")
+"""The wheel gives uncompressed coordinates, with which the precompiles answer."""
 GROUPS = {"G1": (BACKEND.g1, 128), "G2": (BACKEND.g2, 256)}
 
 

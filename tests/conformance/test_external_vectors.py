@@ -14,7 +14,7 @@ from py_ecc.bls.point_compression import compress_G1, compress_G2
 from py_ecc.optimized_bls12_381 import FQ, FQ2
 
 from threshold import sharing, symmetric
-from threshold.curve import BACKENDS, G1_BYTES, Backend, Group, load_backend
+from threshold.curve import DEFAULT_BACKEND, G1_BYTES, INSTALLED, Backend, Group, load_backend
 from threshold.errors import Malformed
 from threshold.hashing import expand_message_xmd
 from threshold.symmetric import AuthenticationFailed, derive_key, seal, unseal
@@ -32,14 +32,14 @@ FROST_ORDERS = {
 }
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=INSTALLED)
 def backend(request: pytest.FixtureRequest) -> Backend:
     return load_backend(request.param)
 
 
 def few(backend: Backend, cases: list[Any], count: int) -> Iterator[Any]:
     """All cases on the fast backend, the first ones on the slow one."""
-    return islice(cases, None if backend.name == "arkworks" else count)
+    return islice(cases, None if backend.name == DEFAULT_BACKEND else count)
 
 
 def loaded(path: Path) -> Any:

@@ -9,13 +9,13 @@ import pytest
 from eth_hash.auto import keccak
 
 from threshold import sharing
-from threshold.curve import BACKENDS, ORDER, load_backend
+from threshold.curve import DEFAULT_BACKEND, INSTALLED, ORDER, load_backend
 from threshold.entropy import deterministic
 from threshold.errors import Malformed, Rejected, ShareRejected
 from threshold.schemes import shutter
 
 FILES = {"shlib_v0.1.19_testdata.json": (9, 10, 2), "shutter-sdk_test-data.json": (9, 9, 0)}
-FAST = load_backend("arkworks")
+FAST = load_backend()
 SLOW_CASES = 2
 
 SECRET = 0x5EC2E7
@@ -27,7 +27,7 @@ INFINITY_G1 = b"\xc0" + bytes(47)
 INFINITY_G2 = b"\xc0" + bytes(95)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=INSTALLED)
 def backend(request):
     return load_backend(request.param)
 
@@ -48,7 +48,7 @@ def cases(request, vectors):
 
 def some(backend, cases):
     """All on the fast backend, the first ones on the slow one."""
-    return cases if backend.name == "arkworks" else cases[:SLOW_CASES]
+    return cases if backend.name == DEFAULT_BACKEND else cases[:SLOW_CASES]
 
 
 def is_tampered(case):

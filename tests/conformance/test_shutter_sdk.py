@@ -38,7 +38,7 @@ async function main() {
 main();
 """
 SIZES = (*range(70), 8191, 8192, 8193)  # 8192 bytes and more need a block counter of two bytes
-BACKEND = load_backend("arkworks")
+BACKEND = load_backend()
 SECRET = 0xC0FFEE
 EON_KEY = BACKEND.g2.encode(BACKEND.g2.multiply(BACKEND.g2.generator, SECRET))
 

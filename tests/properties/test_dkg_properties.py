@@ -20,7 +20,7 @@ from threshold.setup.dkg_messages import Message
 CEREMONY = bytes(32)
 N, T, CHEAT = 4, 3, 4
 ROUND_SECONDS = 10.0
-G1 = load_backend("arkworks").g1
+G1 = load_backend().g1
 
 Corrupt = Callable[[int, Message], list[bytes]]
 """What a recipient gets in place of a message of the cheating member."""

@@ -57,7 +57,7 @@ def payloads(draw: st.DrawFn) -> EthereumTransaction | Failure:
         value=value,
         data=data,
         sender=bytes(20),
-        hash=bytes(32),
+        raw=b"",
     )
 
 

@@ -13,8 +13,8 @@ from encmempool import genesis as genesis_file
 from encmempool.envelope import Terms, reservation
 from encmempool.errors import Rejected
 from encmempool.identity import Identity
-from encmempool.mempool import Mempool, Pending
-from encmempool.ordering import Policy, committed_order
+from encmempool.mempool import Mempool, Pending, candidate
+from encmempool.ordering import Policy, ascending_nonces, committed_order
 from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet
 
 GWEI = 10**9
@@ -126,6 +126,7 @@ class MempoolMachine(RuleBasedStateMachine):
         self.height = 1
         self.sequence = 0
         self.live: dict[tuple[bytes, int], EncryptedTransaction] = {}
+        self.sequences: dict[bytes, int] = {}
         self.received: set[bytes] = set()
         self.committed: set[bytes] = set()
         self.in_flight: list[tuple[EncryptedTransaction, ...]] = []
@@ -173,6 +174,7 @@ class MempoolMachine(RuleBasedStateMachine):
             return
         self.mempool.check(transaction, height=self.height)
         self.mempool.add(Pending(transaction=transaction, sequence=self.sequence))
+        self.sequences[transaction.tx_id] = self.sequence
         self.sequence += 1
         self.received.add(transaction.tx_id)
         self.live[sender, transaction.header.nonce] = transaction
@@ -187,10 +189,45 @@ class MempoolMachine(RuleBasedStateMachine):
             and first.header.valid_until >= self.height
         )
 
+    def selection(self, policy: Policy) -> list[bytes]:
+        """What a batch holds, from the definition: rank all that is ready, then take while there is room."""
+        ready: dict[bytes, EncryptedTransaction] = {}
+        for person in PEOPLE:
+            nonce, left = self.accounts.nonce(person.address), self.accounts.balance(person.address)
+            while not self.flying(person.address) and (person.address, nonce) in self.live:
+                transaction = self.live[person.address, nonce]
+                left -= reservation(transaction.header)
+                if left < 0 or transaction.header.valid_until < self.height:
+                    break
+                ready[transaction.tx_id] = transaction
+                nonce += 1
+        candidates = [
+            candidate(transaction, sequence=self.sequences[tx_id], base_fee=GENESIS.base_fee)
+            for tx_id, transaction in ready.items()
+        ]
+        chosen, closed, gas = [], set(), 0
+        for item in ascending_nonces(committed_order(policy, candidates)):
+            if len(chosen) == GENESIS.batch_limit:
+                break
+            needed = ready[item.tx_id].header.gas_limit
+            if item.sender in closed or gas + needed > GENESIS.gas_limit:
+                closed.add(item.sender)
+                continue
+            gas += needed
+            chosen.append(item)
+        return [item.tx_id for item in committed_order(policy, chosen)]
+
+    @rule(policy=st.sampled_from(Policy))
+    def look(self, policy):
+        """A later key set may have another policy."""
+        chosen = self.mempool.select(height=self.height, policy=policy)
+        assert [pending.transaction.tx_id for pending in chosen] == self.selection(policy)
+
     @rule()
     def commit(self):
         chosen = self.mempool.select(height=self.height, policy=self.policy)
         assert chosen == self.mempool.select(height=self.height, policy=self.policy)
+        assert [pending.transaction.tx_id for pending in chosen] == self.selection(self.policy)
         batch = tuple(pending.transaction for pending in chosen)
         candidates = [pending.candidate(GENESIS.base_fee) for pending in chosen]
         assert [c.tx_id for c in committed_order(self.policy, candidates)] == [t.tx_id for t in batch]

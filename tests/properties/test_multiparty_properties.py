@@ -24,7 +24,7 @@ from threshold.setup.multiparty_messages import Ceremony, Message
 CEREMONY = bytes(32)
 N, T, B, CHEAT = 3, 2, 2, 3
 ROUND_SECONDS = 10.0
-BACKEND = load_backend("arkworks")
+BACKEND = load_backend()
 ROUNDS = Ceremony(backend=BACKEND, ceremony_id=CEREMONY, scheme=1, n=N, t=T, batch=B)
 
 Corrupt = Callable[[int, Message], list[bytes]]

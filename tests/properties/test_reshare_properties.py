@@ -22,7 +22,7 @@ from threshold.setup.reshare import Party, verify_transcript
 
 CEREMONY = bytes(32)
 ROUND_SECONDS = 10.0
-G1 = load_backend("arkworks").g1
+G1 = load_backend().g1
 
 Corrupt = Callable[[int, Message], list[bytes]]
 """What a recipient gets in place of a message of the cheating peer."""

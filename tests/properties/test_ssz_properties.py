@@ -199,3 +199,39 @@ def test_state_root_equals_the_state_objects(state):
 def test_tx_id_equals_the_root_of_the_unsigned_transaction(transaction, signature):
     unsigned = types.UnsignedTransaction(header=transaction.header, ciphertext=transaction.ciphertext)
     assert transaction.tx_id == unsigned.root == replace(transaction, signature=signature).tx_id
+
+
+leaf = st.binary(min_size=32, max_size=32)
+
+
+@st.composite
+def changed_lists(draw: st.DrawFn) -> tuple[list[bytes], list[bytes], set[int], int]:
+    """Leaves, others that share the first ones, where these differ after all, and how many are shared."""
+    old = draw(st.lists(leaf, max_size=40))
+    kept = draw(st.one_of(st.just(len(old)), st.integers(0, len(old))))
+    new = old[:kept] + draw(st.one_of(st.just([]), st.lists(leaf, max_size=20)))
+    changed = draw(st.sets(st.integers(0, kept - 1))) if kept else set()
+    for at in changed:
+        new[at] = draw(leaf)
+    return old, new, changed, kept
+
+
+@settings(max_examples=300, deadline=None)
+@given(lists=changed_lists(), spare=st.integers(0, 3))
+def test_hash_tree_of_a_changed_list_equals_remerkleables(lists, spare):
+    old, new, changed, kept = lists
+    depth = max(len(old), len(new), 1).bit_length() + spare
+    before = ssz.HashTree(list(old))
+    tree = ssz.HashTree(list(new), before, changed, kept=kept)
+    for made, leaves in ((before, old), (tree, new)):
+        expected = List[basic.uint256, 1 << depth](*(int.from_bytes(item, "little") for item in leaves))
+        assert ssz.list_root(made.root(depth), len(leaves)) == bytes(expected.hash_tree_root())
+        assert made.root(depth) == ssz.merkleize(leaves, depth)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=300), spare=st.integers(0, 3))
+def test_root_of_bytes_equals_that_of_their_leaves(data, spare):
+    leaves = [data[at : at + 32].ljust(32, b"\0") for at in range(0, len(data), 32)]
+    depth = len(leaves).bit_length() + spare
+    assert ssz.data_root(data, depth) == ssz.merkleize(leaves, depth)

@@ -36,7 +36,7 @@ from threshold.setup.contributions import (
     key_ceremony_id,
 )
 
-BACKEND = load_backend("arkworks")
+BACKEND = load_backend()
 G2 = BACKEND.g2
 LIMITS = Limits(batch=2, rounds=1)
 CEREMONY = b"ceremony under test".ljust(32, b".")

@@ -13,8 +13,8 @@ from threshold.keys import KeyShare, PublicMaterial
 from threshold.setup.dealer import deal
 
 GROUPS = {
-    "g1": load_backend("arkworks").g1,
-    "g2": load_backend("arkworks").g2,
+    "g1": load_backend().g1,
+    "g2": load_backend().g2,
     "reference": load_backend("reference").g1,
 }
 

@@ -40,7 +40,7 @@ from threshold.setup.dkg_messages import (
 
 ROUND_SECONDS = 10.0
 CEREMONY = b"ceremony under test".ljust(32, b".")
-G1 = load_backend("arkworks").g1
+G1 = load_backend().g1
 
 
 class Identity:
@@ -281,7 +281,7 @@ def blamed_by(network: Network, member: int) -> set[tuple[int, str]]:
 @pytest.mark.parametrize(("n", "t"), [(1, 1), (4, 3), (7, 5)])
 @pytest.mark.parametrize("group", ["g1", "g2"])
 def test_ceremony_makes_one_key_when_all_are_honest(n, t, group):
-    network = Network(n, t, group=getattr(load_backend("arkworks"), group)).run()
+    network = Network(n, t, group=getattr(load_backend(), group)).run()
     assert network.dealers(network.parties) == tuple(range(1, n + 1))
     assert len({network.key(member).transcript for member in network.parties}) == 1
     assert not any(party.blamed for party in network.parties.values())

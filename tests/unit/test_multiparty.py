@@ -39,7 +39,7 @@ from threshold.setup.multiparty_messages import (
 CEREMONY = b"a ceremony id, never used before"
 ROUND_SECONDS = 10.0
 SCHEME = 7
-BACKEND = load_backend("arkworks")
+BACKEND = load_backend()
 G1, G2 = BACKEND.g1, BACKEND.g2
 
 

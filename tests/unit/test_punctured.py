@@ -16,7 +16,7 @@ from threshold.errors import Malformed, Rejected
 from threshold.setup import punctured
 from threshold.setup.punctured import PuncturedPowers
 
-BACKEND = load_backend("arkworks")
+BACKEND = load_backend()
 G1, G2 = BACKEND.g1, BACKEND.g2
 N, T, B = 4, 3, 4
 

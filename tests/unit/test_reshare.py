@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from threshold import sharing
-from threshold.curve import ORDER, Group, load_backend
+from threshold.curve import DEFAULT_BACKEND, ORDER, Group, load_backend
 from threshold.entropy import deterministic
 from threshold.errors import Malformed, NotEnoughShares, Rejected, ShareRejected
 from threshold.hashing import Tag, tagged_hash
@@ -100,7 +100,7 @@ class Committee:
 
 
 @cache
-def committee(n: int, t: int, name: str = "tdh2", backend: str = "arkworks") -> Committee:
+def committee(n: int, t: int, name: str = "tdh2", backend: str = DEFAULT_BACKEND) -> Committee:
     scheme = load_scheme(name, backend)
     group = getattr(load_backend(backend), "g2" if name == "ibe" else "g1")
     public, shares = scheme.deal(n=n, t=t, limits=Limits(), random=deterministic(b"first epoch"))

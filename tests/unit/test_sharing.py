@@ -7,12 +7,12 @@ from itertools import combinations, permutations
 import pytest
 
 from threshold import sharing
-from threshold.curve import BACKENDS, ORDER, Group, load_backend
+from threshold.curve import INSTALLED, ORDER, Group, load_backend
 from threshold.entropy import deterministic
 from threshold.polynomial import lagrange_at
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=INSTALLED)
 def group(request: pytest.FixtureRequest) -> Group:
     return load_backend(request.param).g1
 

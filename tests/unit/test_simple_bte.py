@@ -18,7 +18,17 @@ import pytest
 from py_ecc.optimized_bls12_381 import FQ, add, field_modulus, is_inf, multiply
 
 from threshold import proofs
-from threshold.curve import BACKENDS, G1_BYTES, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, load_backend
+from threshold.curve import (
+    DEFAULT_BACKEND,
+    G1_BYTES,
+    G2_BYTES,
+    GT,
+    INSTALLED,
+    ORDER,
+    SCALAR_BYTES,
+    Backend,
+    load_backend,
+)
 from threshold.encoding import u32
 from threshold.entropy import deterministic, system
 from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
@@ -87,7 +97,7 @@ class Committee:
 
 
 @cache
-def committee(n: int = 4, t: int = 3, b: int = 4, backend: str = "arkworks", seed: bytes = b"key") -> Committee:
+def committee(n: int = 4, t: int = 3, b: int = 4, backend: str = DEFAULT_BACKEND, seed: bytes = b"key") -> Committee:
     chosen = load_backend(backend)
     scheme = simple_bte.make(chosen)
     material, shares = scheme.deal(n=n, t=t, limits=Limits(batch=b), random=deterministic(seed))
@@ -152,7 +162,7 @@ def test_batch_is_opened_when_slots_are_empty(ours, size):
 
 def test_backends_agree_on_every_byte_of_a_batchs_life():
     made = set()
-    for backend in BACKENDS:
+    for backend in INSTALLED:
         members = committee(2, 2, 3, backend)
         batch = members.batch(b"one", b"")
         shares = members.shared(batch)
@@ -224,11 +234,11 @@ def naive_masks(members: Committee, batch: Batch, key: BatchKey) -> list[GT]:
     pd = backend.g1.decode(key.value)
     masks = []
     for i in range(1, len(batch) + 1):
-        ps, qs = [pd], [public.power(public.batch + 1 - i)]
+        ps, qs = [pd], [public.powers([public.batch + 1 - i])[0]]
         for slot, entry in enumerate(batch.entries, start=1):
             if slot != i:
                 ps.append(backend.g1.negate(entry.parsed.point))
-                qs.append(public.power(slot + public.batch + 1 - i))
+                qs.append(public.powers([slot + public.batch + 1 - i])[0])
         masks.append(backend.multi_pairing(ps, qs))
     return masks
 
@@ -244,7 +254,7 @@ def test_fast_decryption_equals_the_naive_one(b, size):
     inverses = members.precomputed(batch).inverses
     pd = members.backend.g1.decode(key.value)
     fast = [
-        members.backend.gt_multiply(members.backend.pairing(pd, members.public.power(b - at)), inverse)
+        members.backend.gt_multiply(members.backend.pairing(pd, members.public.powers([b - at])[0]), inverse)
         for at, inverse in enumerate(inverses)
     ]
     naive = naive_masks(members, batch, key)
@@ -254,8 +264,7 @@ def test_fast_decryption_equals_the_naive_one(b, size):
 
 def test_precomputation_of_a_short_batch_costs_as_much_as_its_own_size():
     members = committee(1, 1, 13)
-    assert len(members.public.matrix(3).leaves[0]) == 5
-    assert len(members.public.matrix(3).leaves) == 1
+    assert members.public.matrix(3).size == 3
 
 
 @pytest.mark.parametrize("size", [1, 9, 13])
@@ -264,14 +273,14 @@ def test_precomputed_check_is_the_one_of_the_paper(size):
     members = committee(1, 1, 13)
     batch = members.batch(*plaintexts(size))
     points = [entry.parsed.point for entry in batch.entries]
-    powers = [members.public.power(i) for i in range(1, size + 1)]
+    powers = [members.public.powers([i])[0] for i in range(1, size + 1)]
     assert members.backend.gt_equal(members.precomputed(batch).check, members.backend.multi_pairing(points, powers))
 
 
 @pytest.mark.parametrize("i", [-1, 0, 5, 9])
 def test_power_is_refused_when_there_is_none(ours, i):
     with pytest.raises(ValueError, match="power"):
-        ours.public.power(i)
+        ours.public.powers([i])[0]
 
 
 # --- SBT-1 and SBT-2: ciphertexts -------------------------------------------------------------------------------------
@@ -822,7 +831,7 @@ def test_key_holds_no_point_that_opens_everything(ours):
     hole = backend.g2.multiply(backend.g2.generator, pow(tau_of(ours), b + 1, ORDER))
     assert backend.g2.encode(hole) not in ours.material.encode()
     ciphertext = ours.encrypt(b"payload")
-    mask = backend.pairing(ours.verified(ciphertext).parsed.point, hole)
+    mask = backend.gt_encode(backend.pairing(ours.verified(ciphertext).parsed.point, hole))
     assert ours.scheme._open(ours.public, ours.verified(ciphertext), mask) == b"payload"
 
 

@@ -10,7 +10,7 @@ import pytest
 from py_ecc.optimized_bls12_381 import field_modulus
 
 from threshold import proofs, sharing
-from threshold.curve import G1_BYTES, ORDER, SCALAR_BYTES, Group, load_backend
+from threshold.curve import DEFAULT_BACKEND, G1_BYTES, ORDER, SCALAR_BYTES, Group, load_backend
 from threshold.encoding import Reader, counted, u16
 from threshold.entropy import deterministic, scalar
 from threshold.errors import CiphertextRejected, Malformed, Rejected, ShareRejected
@@ -68,7 +68,7 @@ class Committee:
 
 
 @cache
-def committee(name: str, n: int, t: int, backend: str = "arkworks", seed: bytes = b"key") -> Committee:
+def committee(name: str, n: int, t: int, backend: str = DEFAULT_BACKEND, seed: bytes = b"key") -> Committee:
     scheme, group = load_scheme(name, backend), load_backend(backend).g1
     coefficients = sharing.random_polynomial(t, deterministic(seed))
     secrets = sharing.deal(coefficients, n)

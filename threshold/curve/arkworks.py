@@ -9,17 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar, cast
+from functools import reduce
+from typing import Any, TypeVar, cast
 
 import py_arkworks_bls12381 as ark
 
-from threshold.curve.backend import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, FixedBase, Point
+from threshold.curve.backend import (
+    G1,
+    G1_BYTES,
+    G2,
+    G2_BYTES,
+    GT,
+    ORDER,
+    FixedBase,
+    OneByOneBackend,
+    OneByOneFixedBase,
+    OneByOneGroup,
+    Point,
+    require_same_length,
+)
 from threshold.curve.threads import threads
 from threshold.errors import Malformed
 
 _WINDOW_BITS = 8
 _THREADS_FROM = 64
 _SPREAD_FROM = 8
+_SMALL = 1 << 64
 _MSM_FROM = 3
 """Below this many terms separate multiplications are faster than the wheel's bucket method."""
 
@@ -42,7 +57,7 @@ def _spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> tuple[_
         return tuple(result for part in pool.map(lambda part: list(map(work, part)), parts) for result in part)
 
 
-class _Group(Generic[Point]):
+class _Group(OneByOneGroup[Point]):
     def __init__(self, name: str, kind: Any, size_bytes: int) -> None:
         self.name = name
         self.size_bytes = size_bytes
@@ -74,12 +89,6 @@ class _Group(Generic[Point]):
     def negate(self, a: Any) -> Point:
         return cast(Point, -a)
 
-    def sum(self, points: Sequence[Point]) -> Point:
-        total: Any = self.identity
-        for point in points:
-            total = total + point
-        return cast(Point, total)
-
     def equal(self, a: Point, b: Point) -> bool:
         return bool(a == b)
 
@@ -87,15 +96,14 @@ class _Group(Generic[Point]):
         return cast(Point, point * _scalar(scalar))
 
     def multiply_each(self, points: Sequence[Any], scalar: int) -> tuple[Point, ...]:
+        if len(points) < _THREADS_FROM or threads() == 1 or abs(scalar) < _SMALL:
+            return super().multiply_each(points, scalar)
         k = _scalar(scalar)
-        if len(points) < _THREADS_FROM or threads() == 1:
-            return tuple(point * k for point in points)
         # A product of one term by the bucket method is slower than `*`, but releases the interpreter lock.
         return _spread(lambda point: cast(Point, self._kind.multiexp_unchecked([point], [k])), points)
 
     def msm(self, points: Sequence[Any], scalars: Sequence[int]) -> Point:
-        if len(points) != len(scalars):
-            raise ValueError(f"{len(points)} points but {len(scalars)} scalars")
+        require_same_length(points, scalars)
         if len(points) < _MSM_FROM:
             return self.sum([self.multiply(p, k) for p, k in zip(points, scalars, strict=True)])
         return cast(Point, self._kind.multiexp_unchecked(list(points), [_scalar(k) for k in scalars]))
@@ -120,13 +128,13 @@ class _Group(Generic[Point]):
                     total = total + row[digit]
             return cast(Point, total)
 
-        return multiply
+        return OneByOneFixedBase(multiply)
 
     def hash_to_curve(self, message: bytes, dst: bytes) -> Point:
         return cast(Point, self._kind.hash_to_curve(message, dst))
 
 
-class ArkworksBackend:
+class ArkworksBackend(OneByOneBackend):
     name = "arkworks"
 
     def __init__(self) -> None:
@@ -137,15 +145,15 @@ class ArkworksBackend:
         return GT(ark.GT.pairing(p, q))
 
     def multi_pairing(self, ps: Sequence[Any], qs: Sequence[Any]) -> GT:
-        if len(ps) != len(qs):
-            raise ValueError(f"{len(ps)} points of G1 but {len(qs)} of G2")
-        return GT(ark.GT.multi_pairing(list(ps), list(qs))) if ps else self.gt_one()
+        require_same_length(ps, qs)
+        if len(ps) < _THREADS_FROM:
+            return GT(ark.GT.multi_pairing(list(ps), list(qs))) if ps else self.gt_one()
+        size = -(-len(ps) // _SPREAD_FROM)
+        parts = [(ps[at : at + size], qs[at : at + size]) for at in range(0, len(ps), size)]
+        return reduce(self.gt_multiply, self.multi_pairings(parts))
 
     def multi_pairings(self, products: Sequence[tuple[Sequence[G1], Sequence[G2]]]) -> tuple[GT, ...]:
         return _spread(lambda product: self.multi_pairing(*product), products)
-
-    def pairing_check(self, ps: Sequence[G1], qs: Sequence[G2]) -> bool:
-        return self.gt_equal(self.multi_pairing(ps, qs), self.gt_one())
 
     def gt_one(self) -> GT:
         return GT(ark.GT.one())

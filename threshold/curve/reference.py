@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, Generic, cast
+from typing import Any, cast
 
 from py_ecc.bls.hash_to_curve import hash_to_G1, hash_to_G2
 from py_ecc.bls.point_compression import compress_G1, compress_G2, decompress_G1, decompress_G2
@@ -23,11 +23,22 @@ from py_ecc.optimized_bls12_381 import (
     pairing,
 )
 
-from threshold.curve.backend import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, FixedBase, Point
+from threshold.curve.backend import (
+    G1,
+    G1_BYTES,
+    G2,
+    G2_BYTES,
+    GT,
+    ORDER,
+    OneByOneBackend,
+    OneByOneGroup,
+    Point,
+    require_same_length,
+)
 from threshold.errors import Malformed
 
 
-class _Group(Generic[Point]):
+class _Group(OneByOneGroup[Point]):
     def __init__(
         self,
         name: str,
@@ -68,12 +79,6 @@ class _Group(Generic[Point]):
     def negate(self, a: Any) -> Point:
         return cast(Point, neg(a))
 
-    def sum(self, points: Sequence[Point]) -> Point:
-        total = self.identity
-        for point in points:
-            total = self.add(total, point)
-        return total
-
     def equal(self, a: Any, b: Any) -> bool:
         # py_ecc doubles the identity into (0, 0, 0), which its eq finds equal to every point.
         return bool(is_inf(a) == is_inf(b) and (is_inf(a) or eq(a, b)))
@@ -81,48 +86,24 @@ class _Group(Generic[Point]):
     def multiply(self, point: Any, scalar: int) -> Point:
         return cast(Point, multiply(point, scalar % ORDER))
 
-    def multiply_each(self, points: Sequence[Point], scalar: int) -> tuple[Point, ...]:
-        return tuple(self.multiply(point, scalar) for point in points)
-
-    def msm(self, points: Sequence[Point], scalars: Sequence[int]) -> Point:
-        if len(points) != len(scalars):
-            raise ValueError(f"{len(points)} points but {len(scalars)} scalars")
-        return self.sum([self.multiply(p, k) for p, k in zip(points, scalars, strict=True)])
-
-    def msm_each(self, points: Sequence[Point], rows: Sequence[Sequence[int]]) -> tuple[Point, ...]:
-        return tuple(self.msm(points[: len(row)], row) for row in rows)
-
-    def fixed_base(self, point: Point) -> FixedBase[Point]:
-        return lambda scalar: self.multiply(point, scalar)
-
     def hash_to_curve(self, message: bytes, dst: bytes) -> Point:
         return cast(Point, self._hash(message, dst, sha256))
 
 
-class ReferenceBackend:
+class ReferenceBackend(OneByOneBackend):
     name = "reference"
 
     def __init__(self) -> None:
         self.g1: _Group[G1] = _Group("G1", G1_BYTES, G1_GENERATOR, Z1, (_decompress_g1, _compress_g1), hash_to_G1)
         self.g2: _Group[G2] = _Group("G2", G2_BYTES, G2_GENERATOR, Z2, (_decompress_g2, _compress_g2), hash_to_G2)
 
-    def pairing(self, p: G1, q: G2) -> GT:
-        return self.multi_pairing([p], [q])
-
     def multi_pairing(self, ps: Sequence[Any], qs: Sequence[Any]) -> GT:
-        if len(ps) != len(qs):
-            raise ValueError(f"{len(ps)} points of G1 but {len(qs)} of G2")
+        require_same_length(ps, qs)
         product: Any = FQ12.one()
         for p, q in zip(ps, qs, strict=True):
             product = product * pairing(q, p, final_exponentiate=False)
         # py_ecc's reduced pairing is the shared value to the power -1/3: see gt_encode's golden test.
         return GT((final_exponentiate(product) ** 3).inv())
-
-    def multi_pairings(self, products: Sequence[tuple[Sequence[G1], Sequence[G2]]]) -> tuple[GT, ...]:
-        return tuple(self.multi_pairing(ps, qs) for ps, qs in products)
-
-    def pairing_check(self, ps: Sequence[G1], qs: Sequence[G2]) -> bool:
-        return self.gt_equal(self.multi_pairing(ps, qs), self.gt_one())
 
     def gt_one(self) -> GT:
         return GT(FQ12.one())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+MOST_THREADS = 1024
+
+_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_count = min(_cores, MOST_THREADS)
 
 
 def threads() -> int:
@@ -12,8 +15,8 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """For the whole process, from the next call of a backend on. ValueError below 1."""
+    """For the whole process, from the next call of a backend on. ValueError below 1 or above 1024."""
     global _count
-    if count < 1:
-        raise ValueError(f"a backend needs at least one thread, not {count}")
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"a backend takes 1 to {MOST_THREADS} threads, not {count}")
     _count = count

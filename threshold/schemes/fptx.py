@@ -39,7 +39,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 
 from threshold import entropy, onetime
-from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase
+from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase, required
 from threshold.encoding import Reader, enc
 from threshold.entropy import Random
 from threshold.errors import CiphertextRejected, Malformed, Rejected, ShareRejected, ThresholdError
@@ -54,7 +54,6 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
-    verify_each,
 )
 from threshold.schemes.key_generation import (
     resharing_party,
@@ -69,6 +68,7 @@ from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, sea
 HEADER_BYTES = 3 * G2_BYTES + onetime.PUBLIC_KEY_BYTES
 OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES + onetime.SIGNATURE_BYTES
 
+_POINTS_AT = (0, G2_BYTES, 2 * G2_BYTES)
 _KEPT_ROWS = 4
 
 
@@ -214,8 +214,8 @@ class Fptx:
         c1 = group.add(times_generator(r0 * identity), group.negate(group.multiply(public_key.header.tau, r0)))
         c2 = group.negate(times_generator(r1))
         parts = (group.encode(c0), group.encode(c1), group.encode(c2), one_time)
-        mask = self._backend.pairing(public_key.label, group.negate(blinding))
-        body = seal(self._body_key(public_key, mask, parts, aad), plaintext, aad)
+        mask = self._backend.gt_encode(self._backend.pairing(public_key.label, group.negate(blinding)))
+        body = seal(_body_key(public_key, mask, parts, aad), plaintext, aad)
         return b"".join(parts) + body + onetime.sign(seed, _signed_message(public_key, aad, parts, body))
 
     def verify_ciphertext(
@@ -223,31 +223,30 @@ class Fptx:
     ) -> VerifiedCiphertext:
         """FPT-1 and FPT-2, which make the identity the sender's own. Not that the ciphertext opens: what was made for
         another identity gives garbage, the same for everybody. Three decodings in G2 and one signature."""
-        if len(ciphertext) < OVERHEAD_BYTES:
-            raise Malformed(f"an fptx ciphertext has at least {OVERHEAD_BYTES} bytes, not {len(ciphertext)}")
-        reader = Reader(ciphertext, "an fptx ciphertext")
-        c0, c1, c2 = points = (reader.take(G2_BYTES), reader.take(G2_BYTES), reader.take(G2_BYTES))
-        one_time = reader.take(onetime.PUBLIC_KEY_BYTES)
-        body = reader.take(len(ciphertext) - HEADER_BYTES - onetime.SIGNATURE_BYTES)
-        signature = reader.take(onetime.SIGNATURE_BYTES)
-        parts = (*points, one_time)
-        decode = self._g2.decode
-        parsed = _Ciphertext(
-            identity=_identity(public_key.key_id, one_time),
-            c0=decode(c0),
-            c1=decode(c1),
-            c2=decode(c2),
-            parts=parts,
-            body=body,
-        )
-        if not onetime.verify(one_time, _signed_message(public_key, aad, parts, body), signature):
-            raise CiphertextRejected("FPT-2", "the ciphertext's signature does not hold for this key and data")
-        return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=parsed)
+        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
+        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
+        if isinstance(verified, ThresholdError):
+            raise verified
+        return verified
 
     def verify_ciphertexts(
         self, public_key: FptxPublicKey, candidates: Sequence[Candidate], *, random: Random
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
-        return verify_each(self, public_key, candidates)
+        encoded = [given.ciphertext[at : at + G2_BYTES] for given in candidates for at in _POINTS_AT]
+        decoded = self._g2.decode_each(encoded)
+        results: list[VerifiedCiphertext | ThresholdError] = []
+        for at, given in enumerate(candidates):
+            try:
+                parsed = self._read(public_key, given, decoded[3 * at : 3 * at + 3])
+            except ThresholdError as error:
+                results.append(error)
+            else:
+                results.append(
+                    VerifiedCiphertext(
+                        key_id=public_key.key_id, ciphertext=given.ciphertext, aad=given.aad, parsed=parsed
+                    )
+                )
+        return tuple(results)
 
     def precompute(self, public_key: FptxPublicKey, batch: Batch) -> Precomputed:
         """The digest, an opening for each entry, and two of three pairings for each. Of B entries: B multi-scalar
@@ -307,10 +306,24 @@ class Fptx:
         """One pairing for each entry, on all cores."""
         key = self._g1.decode(batch_key.value)
         rest = self._backend.multi_pairings([((key,), (entry.parsed.c2,)) for entry in batch.entries])
-        return tuple(
-            self._open(public_key, entry, self._backend.gt_multiply(opening, last))
-            for entry, opening, last in zip(batch.entries, precomputed.openings, rest, strict=True)
-        )
+        masks = self._backend.gt_encode_each(self._backend.gt_multiply_each(precomputed.openings, rest))
+        return tuple(self._open(public_key, entry, mask) for entry, mask in zip(batch.entries, masks, strict=True))
+
+    def _read(self, public_key: FptxPublicKey, given: Candidate, points: Sequence[G2 | Malformed]) -> _Ciphertext:
+        """FPT-1 and FPT-2, of a ciphertext whose points were decoded."""
+        ciphertext = given.ciphertext
+        if len(ciphertext) < OVERHEAD_BYTES:
+            raise Malformed(f"an fptx ciphertext has at least {OVERHEAD_BYTES} bytes, not {len(ciphertext)}")
+        c0, c1, c2 = map(required, points)
+        reader = Reader(ciphertext, "an fptx ciphertext")
+        encoded = (reader.take(G2_BYTES), reader.take(G2_BYTES), reader.take(G2_BYTES))
+        one_time = reader.take(onetime.PUBLIC_KEY_BYTES)
+        body = reader.take(len(ciphertext) - HEADER_BYTES - onetime.SIGNATURE_BYTES)
+        signature = reader.take(onetime.SIGNATURE_BYTES)
+        parts = (*encoded, one_time)
+        if not onetime.verify(one_time, _signed_message(public_key, given.aad, parts, body), signature):
+            raise CiphertextRejected("FPT-2", "the ciphertext's signature does not hold for this key and data")
+        return _Ciphertext(identity=_identity(public_key.key_id, one_time), c0=c0, c1=c1, c2=c2, parts=parts, body=body)
 
     def _signed(self, public_key: FptxPublicKey, batch: Batch) -> G1:
         """D + Hm."""
@@ -342,15 +355,16 @@ class Fptx:
         """Whether point = x * base for the x with key = x * generator."""
         return self._backend.pairing_check((point, self._g1.negate(base)), (self._g2.generator, key))
 
-    def _body_key(self, public_key: FptxPublicKey, mask: GT, parts: _Parts, aad: bytes) -> bytes:
-        return derive_key(Tag.FPTX_KEM, self._backend.gt_encode(mask), public_key.key_id, *parts, aad)
-
-    def _open(self, public_key: FptxPublicKey, entry: VerifiedCiphertext, mask: GT) -> bytes | Undecryptable:
+    def _open(self, public_key: FptxPublicKey, entry: VerifiedCiphertext, mask: bytes) -> bytes | Undecryptable:
         parsed: _Ciphertext = entry.parsed
         try:
-            return unseal(self._body_key(public_key, mask, parsed.parts, entry.aad), parsed.body, entry.aad)
+            return unseal(_body_key(public_key, mask, parsed.parts, entry.aad), parsed.body, entry.aad)
         except AuthenticationFailed as error:
             return Undecryptable(reason=str(error))
+
+
+def _body_key(public_key: FptxPublicKey, mask: bytes, parts: _Parts, aad: bytes) -> bytes:
+    return derive_key(Tag.FPTX_KEM, mask, public_key.key_id, *parts, aad)
 
 
 def _identity(key_id: bytes, one_time: bytes) -> int:

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from threshold import entropy
-from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase
+from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, ORDER, SCALAR_BYTES, Backend, FixedBase
 from threshold.encoding import enc, u16, u64
 from threshold.entropy import Random
 from threshold.errors import Malformed, Rejected, ShareRejected, ThresholdError
@@ -49,7 +49,6 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
-    verify_each,
 )
 from threshold.schemes.key_generation import resharing_party, shared_scalar_material, shared_scalar_party
 from threshold.setup import dealer
@@ -165,7 +164,7 @@ class Ibe:
         rho = entropy.scalar(random, ORDER)
         u = self._g2.encode(self._times_generator(rho))
         identity = self._identity(public_key.key_id, height)
-        shared = self._backend.pairing(self._g1.multiply(identity, rho), public_key.point)
+        shared = self._backend.gt_encode(self._backend.pairing(self._g1.multiply(identity, rho), public_key.point))
         return u + seal(self._body_key(public_key, shared, height, u, aad), plaintext, aad)
 
     def verify_ciphertext(
@@ -173,16 +172,31 @@ class Ibe:
     ) -> VerifiedCiphertext:
         """IBE-1, which is all that can be checked: not that it opens, nor for which height, key or associated data it
         was made. `height` is what it is addressed to. One decoding in G2."""
-        if len(ciphertext) < OVERHEAD_BYTES:
-            raise Malformed(f"an ibe ciphertext has at least {OVERHEAD_BYTES} bytes, not {len(ciphertext)}")
-        u_bytes = ciphertext[:G2_BYTES]
-        parsed = _Ciphertext(height=height, u=self._g2.decode(u_bytes), u_bytes=u_bytes, body=ciphertext[G2_BYTES:])
-        return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=parsed)
+        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
+        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
+        if isinstance(verified, ThresholdError):
+            raise verified
+        return verified
 
     def verify_ciphertexts(
         self, public_key: IbePublicKey, candidates: Sequence[Candidate], *, random: Random
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
-        return verify_each(self, public_key, candidates)
+        encoded = [given.ciphertext[:G2_BYTES] for given in candidates]
+        results: list[VerifiedCiphertext | ThresholdError] = []
+        for given, u_bytes, u in zip(candidates, encoded, self._g2.decode_each(encoded), strict=True):
+            size = len(given.ciphertext)
+            if size < OVERHEAD_BYTES:
+                results.append(Malformed(f"an ibe ciphertext has at least {OVERHEAD_BYTES} bytes, not {size}"))
+            elif isinstance(u, Malformed):
+                results.append(u)
+            else:
+                parsed = _Ciphertext(height=given.height, u=u, u_bytes=u_bytes, body=given.ciphertext[G2_BYTES:])
+                results.append(
+                    VerifiedCiphertext(
+                        key_id=public_key.key_id, ciphertext=given.ciphertext, aad=given.aad, parsed=parsed
+                    )
+                )
+        return tuple(results)
 
     def precompute(self, public_key: IbePublicKey, batch: Batch) -> None:
         """The height's point, which is kept. Raises Rejected: IBE-2 and IBE-3."""
@@ -252,8 +266,9 @@ class Ibe:
     ) -> tuple[bytes | Undecryptable, ...]:
         """One pairing for each entry, on all cores."""
         key = self._g1.decode(batch_key.value)
-        shared = self._backend.multi_pairings([((key,), (entry.parsed.u,)) for entry in batch.entries])
-        return tuple(self._open(public_key, entry, gt) for entry, gt in zip(batch.entries, shared, strict=True))
+        pairings = self._backend.multi_pairings([((key,), (entry.parsed.u,)) for entry in batch.entries])
+        shared = self._backend.gt_encode_each(pairings)
+        return tuple(self._open(public_key, entry, secret) for entry, secret in zip(batch.entries, shared, strict=True))
 
     def _batch_identity(self, public_key: IbePublicKey, batch: Batch) -> G1:
         """H(height) for a batch whose height may get its key."""
@@ -297,11 +312,10 @@ class Ibe:
         (key,) = recover_points(self._g1, {member: (point,) for member, point in points.items()})
         return key
 
-    def _body_key(self, public_key: IbePublicKey, shared: GT, height: int, u: bytes, aad: bytes) -> bytes:
-        secret = self._backend.gt_encode(shared)
-        return derive_key(Tag.IBE_KEM, secret, public_key.key_id, u64(height), u, public_key.point_bytes, aad)
+    def _body_key(self, public_key: IbePublicKey, shared: bytes, height: int, u: bytes, aad: bytes) -> bytes:
+        return derive_key(Tag.IBE_KEM, shared, public_key.key_id, u64(height), u, public_key.point_bytes, aad)
 
-    def _open(self, public_key: IbePublicKey, entry: VerifiedCiphertext, shared: GT) -> bytes | Undecryptable:
+    def _open(self, public_key: IbePublicKey, entry: VerifiedCiphertext, shared: bytes) -> bytes | Undecryptable:
         parsed: _Ciphertext = entry.parsed
         key = self._body_key(public_key, shared, parsed.height, parsed.u_bytes, entry.aad)
         try:

@@ -46,10 +46,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eth_hash.auto import keccak
 
-from threshold.curve import G1, G2, G2_BYTES, GT, ORDER, Backend, Group
+from threshold.curve import G1, G2, G2_BYTES, GT, ORDER, Backend, FixedBase, Group
 from threshold.curve.backend import Point
 from threshold.errors import Malformed, Rejected, ShareRejected
 from threshold.sharing import committed_share, recover_points
@@ -102,9 +103,9 @@ def encrypt(backend: Backend, eon_key: bytes, preimage: bytes, message: bytes, s
     """
     if len(sigma) != BLOCK_BYTES:
         raise ValueError(f"sigma has {BLOCK_BYTES} bytes, not {len(sigma)}")
-    key = _decode(backend.g2, eon_key, "the eon key")
+    key = _eon_key(backend, eon_key)
     r = _h3(sigma + message)
-    c1 = backend.g2.encode(backend.g2.multiply(backend.g2.generator, r))
+    c1 = backend.g2.encode(_times_generator(backend)(r))
     shared = backend.pairing(backend.g1.multiply(identity(backend, preimage), r), key)
     return bytes([VERSION]) + c1 + _xor(sigma, _h2(backend, shared)) + _mask(sigma, _pad(message))
 
@@ -125,9 +126,7 @@ def decrypt(backend: Backend, key: bytes, message_bytes: bytes, *, lax_padding: 
     blocks = _mask(sigma, message_bytes[HEADER_BYTES:])
     message = _unpad(blocks)
     # One error for both: nobody learns from it whether the padding alone was right.
-    if message is None or c1_bytes != backend.g2.encode(
-        backend.g2.multiply(backend.g2.generator, _h3(sigma + message))
-    ):
+    if message is None or c1_bytes != backend.g2.encode(_times_generator(backend)(_h3(sigma + message))):
         raise Rejected("SHU-3", "the message does not open: the key is of another identity, or one of them was changed")
     if not lax_padding and blocks != _pad(message):
         raise Rejected("SHU-4", "the message opens, but its padding is not the one that encryption makes")
@@ -190,7 +189,7 @@ def verify_key(backend: Backend, eon_key: bytes, preimage: bytes, key: bytes) ->
 
     Raises Malformed (SHU-2) or Rejected: SHU-5.
     """
-    public = _decode(backend.g2, eon_key, "the eon key")
+    public = _eon_key(backend, eon_key)
     if not _is_multiple(backend, public, preimage, _decode(backend.g1, key, "the key")):
         raise Rejected("SHU-5", "this is not the key of this identity under this eon key")
 
@@ -281,6 +280,21 @@ def _is_multiple(backend: Backend, public: G2, preimage: bytes, point: G1) -> bo
     """Whether `point` is H1(preimage) by the scalar that `public` is the generator by."""
     base = backend.g1.negate(identity(backend, preimage))
     return backend.pairing_check((point, base), (backend.g2.generator, public))
+
+
+def _eon_key(backend: Backend, eon_key: bytes) -> G2:
+    return _decoded_eon_key(backend, bytes(eon_key))
+
+
+@lru_cache(maxsize=64)
+def _decoded_eon_key(backend: Backend, eon_key: bytes) -> G2:
+    """An epoch's many messages are to one key."""
+    return _decode(backend.g2, eon_key, "the eon key")
+
+
+@lru_cache(maxsize=4)
+def _times_generator(backend: Backend) -> FixedBase[G2]:
+    return backend.g2.fixed_base(backend.g2.generator)
 
 
 def _decode(group: Group[Point], data: bytes, what: str) -> Point:

@@ -33,11 +33,24 @@ The parameters have rules of their own: threshold.setup.punctured.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, partial, reduce
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 
 from threshold import entropy
-from threshold.curve import G1, G1_BYTES, G2, G2_BYTES, GT, ORDER, SCALAR_BYTES, Backend, FixedBase
+from threshold.curve import (
+    G1,
+    G1_BYTES,
+    G2,
+    G2_BYTES,
+    GT,
+    ORDER,
+    SCALAR_BYTES,
+    Backend,
+    FixedBase,
+    Toeplitz,
+    decode_all,
+    required,
+)
 from threshold.encoding import Reader
 from threshold.entropy import Random
 from threshold.errors import CiphertextRejected, Malformed, Rejected, ShareRejected, ThresholdError
@@ -55,16 +68,13 @@ from threshold.schemes.base import Batch, BatchKey, Candidate, SchemeInfo, Share
 from threshold.schemes.key_generation import DerivedSelfTest
 from threshold.setup import multiparty, multiparty_messages, punctured
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
-from threshold.toeplitz import ToeplitzMatrix, multiply, padded_size, prepare
+from threshold.toeplitz import padded_size, prepare
 
 HEADER_BYTES = 2 * G1_BYTES + SCALAR_BYTES
 OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES
 
 _HALVED_FROM = 16
 """Fewer proofs than this are checked one by one when they do not hold together."""
-
-_PARTS = 8
-"""How many multi-pairings a long product is cut into, so that the backend spreads them over the cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +96,8 @@ class SimpleBtePublicKey:
     encryption_key: bytes
     parameters: bytes
     backend: Backend
+    _points: dict[bytes, G2] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _prepared: dict[int, G2] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def limits(self) -> Limits:
@@ -96,18 +108,26 @@ class SimpleBtePublicKey:
         return self.parameters[4 : 4 + G1_BYTES]
 
     @cached_property
-    def times_t1(self) -> FixedBase[G1]:
-        return self.backend.g1.fixed_base(self.t1)
+    def mask(self) -> FixedBase[GT]:
+        """e([tau]_1, h_B) to the power of k."""
+        return self.backend.fixed_pairing(self.t1, self.top)
 
-    def power(self, i: int) -> G2:
-        """h_i. ValueError unless i is in 1..2B and not B+1."""
-        if not 1 <= i <= 2 * self.batch or i == self.batch + 1:
-            raise ValueError(f"there is no power {i} in parameters for a batch of {self.batch}")
-        return self._decoded(self.encoded_power(i))
+    def powers(self, indices: Sequence[int]) -> tuple[G2, ...]:
+        """h_i for each. ValueError for an i that is not in 1..2B or is B+1."""
+        for i in indices:
+            if not 1 <= i <= 2 * self.batch or i == self.batch + 1:
+                raise ValueError(f"there is no power {i} in parameters for a batch of {self.batch}")
+        return self._decoded([self.encoded_power(i) for i in indices])
 
-    def verification_key(self, member: int, i: int) -> G2:
-        """[s_j^i]_2 of member j, for i in 1..B."""
-        return self._decoded(self.encoded_verification_key(member, i))
+    def paired_powers(self, indices: Sequence[int]) -> tuple[G2, ...]:
+        """The same, ready to be paired in batch after batch."""
+        missing = [i for i in indices if i not in self._prepared]
+        self._prepared.update(zip(missing, self.backend.prepare(self.powers(missing)), strict=True))
+        return tuple(self._prepared[i] for i in indices)
+
+    def verification_keys(self, member: int, count: int) -> tuple[G2, ...]:
+        """[s_j^i]_2 of member j, for i from 1 to `count`."""
+        return self._decoded([self.encoded_verification_key(member, i) for i in range(1, count + 1)])
 
     def encoded_power(self, i: int) -> bytes:
         return self._encoded(i - 1 if i <= self.batch else i - 2)
@@ -120,23 +140,22 @@ class SimpleBtePublicKey:
         start = len(self.parameters) - G2_BYTES * (2 * self.batch - 1 + self.members * self.batch - number)
         return self.parameters[start : start + G2_BYTES]
 
-    @cached_property
-    def _decoded(self) -> Callable[[bytes], G2]:
-        return cache(self.backend.g2.decode)
+    def _decoded(self, encoded: Sequence[bytes]) -> tuple[G2, ...]:
+        missing = [data for data in dict.fromkeys(encoded) if data not in self._points]
+        self._points.update(zip(missing, decode_all(self.backend.g2, missing), strict=True))
+        return tuple(self._points[data] for data in encoded)
 
     @cached_property
-    def matrix(self) -> Callable[[int], ToeplitzMatrix]:
+    def matrix(self) -> Callable[[int], Toeplitz]:
         """For a size that `threshold.toeplitz` takes, the matrix whose products are 1 / X_i. Takes a second or two for
         the longest batches, once."""
 
-        def make(size: int) -> ToeplitzMatrix:
+        def make(size: int) -> Toeplitz:
             g2, hole = self.backend.g2, self.batch + 1
             indices = range(hole + 1 - size, hole + size)
-            inside = [0 < i <= 2 * self.batch and i != hole for i in indices]
-            diagonals = [
-                g2.negate(self.power(i)) if given else g2.identity for i, given in zip(indices, inside, strict=True)
-            ]
-            return prepare(self.backend, diagonals)
+            inside = [i for i in indices if 0 < i <= 2 * self.batch and i != hole]
+            powers = dict(zip(inside, self.powers(inside), strict=True))
+            return prepare(self.backend, [g2.negate(powers[i]) if i in powers else g2.identity for i in indices])
 
         return cache(make)
 
@@ -163,6 +182,7 @@ class Precomputed:
 class _Claim:
     """What a ciphertext says, before its proof was looked at."""
 
+    candidate: Candidate
     parsed: _Ciphertext
     statement: KnowledgeStatement[G1]
     proof: KnowledgeProof[G1]
@@ -257,12 +277,12 @@ class SimpleBte:
     def encrypt(
         self, public_key: SimpleBtePublicKey, plaintext: bytes, *, aad: bytes, height: int, random: Random
     ) -> bytes:
-        """One pairing, two fixed-base multiplications in G1 and another one."""
+        """One power of a fixed pairing, a fixed-base multiplication in G1 and another one."""
         k = entropy.scalar(random, ORDER)
         point = self._times_generator(k)
         point_bytes = self._g1.encode(point)
-        mask = self._backend.pairing(public_key.times_t1(k), public_key.top)
-        body = seal(self._body_key(public_key, mask, point_bytes, aad), plaintext, aad)
+        mask = self._backend.gt_encode(public_key.mask(k))
+        body = seal(_body_key(public_key, mask, point_bytes, aad), plaintext, aad)
         proof = prove_knowledge(self._g1, _statement(public_key, point, body, aad), k, random)
         return point_bytes + proof.encode(self._g1) + body
 
@@ -270,30 +290,31 @@ class SimpleBte:
         self, public_key: SimpleBtePublicKey, ciphertext: bytes, *, aad: bytes, height: int
     ) -> VerifiedCiphertext:
         """Three multiplications."""
-        claim = self._read(public_key, ciphertext, aad)
-        if not verify_knowledge(self._g1, claim.statement, claim.proof):
-            raise _not_proven()
-        return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=claim.parsed)
+        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
+        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
+        if isinstance(verified, ThresholdError):
+            raise verified
+        return verified
 
     def verify_ciphertexts(
         self, public_key: SimpleBtePublicKey, candidates: Sequence[Candidate], *, random: Random
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
         """One multi-scalar multiplication of 2k+1 terms if all k are good; the wrong ones are found by halving."""
-        claims: dict[int, _Claim] = {}
-        errors: dict[int, ThresholdError] = {}
-        for at, given in enumerate(candidates):
-            try:
-                claims[at] = self._read(public_key, given.ciphertext, given.aad)
-            except ThresholdError as error:
-                errors[at] = error
-        errors.update({at: _not_proven() for at in self._unproven(claims, random)})
-        key_id = public_key.key_id
-        return tuple(
-            errors[at]
-            if at in errors
-            else VerifiedCiphertext(key_id=key_id, ciphertext=given.ciphertext, aad=given.aad, parsed=claims[at].parsed)
-            for at, given in enumerate(candidates)
-        )
+        read = self._read_each(public_key, candidates)
+        claims = {at: claim for at, claim in enumerate(read) if isinstance(claim, _Claim)}
+        unproven = set(self._unproven(claims, random))
+        results: list[VerifiedCiphertext | ThresholdError] = []
+        for at, claim in enumerate(read):
+            if isinstance(claim, ThresholdError):
+                results.append(claim)
+            elif at in unproven:
+                results.append(_not_proven())
+            else:
+                given, key_id = claim.candidate, public_key.key_id
+                results.append(
+                    VerifiedCiphertext(key_id=key_id, ciphertext=given.ciphertext, aad=given.aad, parsed=claim.parsed)
+                )
+        return tuple(results)
 
     def precompute(self, public_key: SimpleBtePublicKey, batch: Batch) -> Precomputed:
         """All but one pairing for each entry. Raises Rejected: SBT-3.
@@ -301,9 +322,10 @@ class SimpleBte:
         The first batch of a size class, see `threshold.toeplitz.padded_size`, prepares the matrix besides."""
         points = self._points(public_key, batch)
         matrix = public_key.matrix(padded_size(len(points)))
+        powers = public_key.paired_powers(range(1, len(points) + 1))
         return Precomputed(
-            check=self._product(points, [public_key.power(i) for i in range(1, len(points) + 1)]),
-            inverses=multiply(self._backend, matrix, points),
+            check=self._backend.multi_pairing(points, powers),
+            inverses=matrix.multiply(points),
         )
 
     def partial_decrypt(
@@ -351,12 +373,10 @@ class SimpleBte:
     ) -> tuple[bytes | Undecryptable, ...]:
         """One pairing for each entry, on all cores."""
         key = self._g1.decode(batch_key.value)
-        powers = [public_key.power(public_key.batch - at) for at in range(len(batch))]
+        powers = public_key.paired_powers([public_key.batch - at for at in range(len(batch))])
         pairings = self._backend.multi_pairings([((key,), (power,)) for power in powers])
-        return tuple(
-            self._open(public_key, entry, self._backend.gt_multiply(pairing, inverse))
-            for entry, pairing, inverse in zip(batch.entries, pairings, precomputed.inverses, strict=True)
-        )
+        masks = self._backend.gt_encode_each(self._backend.gt_multiply_each(pairings, precomputed.inverses))
+        return tuple(self._open(public_key, entry, mask) for entry, mask in zip(batch.entries, masks, strict=True))
 
     def _points(self, public_key: SimpleBtePublicKey, batch: Batch) -> tuple[G1, ...]:
         """SBT-3."""
@@ -365,17 +385,35 @@ class SimpleBte:
             raise Rejected("SBT-3", f"a batch of this key has 1 to {public_key.batch} entries, not {len(batch)}")
         return tuple(entry.parsed.point for entry in batch.entries)
 
-    def _read(self, public_key: SimpleBtePublicKey, ciphertext: bytes, aad: bytes) -> _Claim:
+    def _read_each(
+        self, public_key: SimpleBtePublicKey, candidates: Sequence[Candidate]
+    ) -> list[_Claim | ThresholdError]:
         """SBT-1."""
-        if len(ciphertext) < OVERHEAD_BYTES:
-            raise Malformed(f"a simple-bte ciphertext has at least {OVERHEAD_BYTES} bytes, not {len(ciphertext)}")
-        point_bytes, body = ciphertext[:G1_BYTES], ciphertext[HEADER_BYTES:]
-        point = self._g1.decode(point_bytes)
-        return _Claim(
-            parsed=_Ciphertext(point=point, point_bytes=point_bytes, body=body),
-            statement=_statement(public_key, point, body, aad),
-            proof=KnowledgeProof.decode(self._g1, ciphertext[G1_BYTES:HEADER_BYTES]),
-        )
+        headers = [given.ciphertext[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0") for given in candidates]
+        points = self._g1.decode_each([header[:G1_BYTES] for header in headers])
+        commitments = self._g1.decode_each([header[G1_BYTES : 2 * G1_BYTES] for header in headers])
+
+        def claim(given: Candidate, header: bytes, point: G1 | Malformed, commitment: G1 | Malformed) -> _Claim:
+            size = len(given.ciphertext)
+            if size < OVERHEAD_BYTES:
+                raise Malformed(f"a simple-bte ciphertext has at least {OVERHEAD_BYTES} bytes, not {size}")
+            point, commitment = required(point), required(commitment)
+            body = given.ciphertext[HEADER_BYTES:]
+            response = Reader(header[2 * G1_BYTES :], "a proof of knowledge").scalar(ORDER)
+            return _Claim(
+                candidate=given,
+                parsed=_Ciphertext(point=point, point_bytes=header[:G1_BYTES], body=body),
+                statement=_statement(public_key, point, body, given.aad),
+                proof=KnowledgeProof(commitment=commitment, response=response),
+            )
+
+        read: list[_Claim | ThresholdError] = []
+        for parts in zip(candidates, headers, points, commitments, strict=True):
+            try:
+                read.append(claim(*parts))
+            except ThresholdError as error:
+                read.append(error)
+        return read
 
     def _unproven(self, claims: dict[int, _Claim], random: Random) -> list[int]:
         """The keys of the claims that break SBT-2."""
@@ -394,33 +432,29 @@ class SimpleBte:
     def _checked_share(self, public_key: SimpleBtePublicKey, points: tuple[G1, ...], share: Share) -> G1:
         """SBT-4 and SBT-5."""
         sent = self._read_share(public_key, share)
-        keys = [public_key.verification_key(share.member, i) for i in range(1, len(points) + 1)]
-        if not self._backend.gt_equal(self._backend.pairing(sent, self._g2.generator), self._product(points, keys)):
+        keys = public_key.verification_keys(share.member, len(points))
+        product = self._backend.multi_pairing(points, keys)
+        if not self._backend.gt_equal(self._backend.pairing(sent, self._g2.generator), product):
             raise ShareRejected(
                 "SBT-5", f"member {share.member}'s share is not one for this batch", member=share.member
             )
         return sent
 
-    def _product(self, points: Sequence[G1], keys: Sequence[G2]) -> GT:
-        """The product of e(points[i], keys[i])."""
-        size = -(-len(points) // _PARTS)
-        parts = [(points[at : at + size], keys[at : at + size]) for at in range(0, len(points), size)]
-        return reduce(self._backend.gt_multiply, self._backend.multi_pairings(parts))
-
     def _is_key(self, key: G1, precomputed: Precomputed) -> bool:
         """SBT-6."""
         return self._backend.gt_equal(self._backend.pairing(key, self._g2.generator), precomputed.check)
 
-    def _body_key(self, public_key: SimpleBtePublicKey, mask: GT, point: bytes, aad: bytes) -> bytes:
-        return derive_key(Tag.SBTE_KEM, self._backend.gt_encode(mask), public_key.key_id, point, aad)
-
-    def _open(self, public_key: SimpleBtePublicKey, entry: VerifiedCiphertext, mask: GT) -> bytes | Undecryptable:
+    def _open(self, public_key: SimpleBtePublicKey, entry: VerifiedCiphertext, mask: bytes) -> bytes | Undecryptable:
         parsed: _Ciphertext = entry.parsed
-        key = self._body_key(public_key, mask, parsed.point_bytes, entry.aad)
+        key = _body_key(public_key, mask, parsed.point_bytes, entry.aad)
         try:
             return unseal(key, parsed.body, entry.aad)
         except AuthenticationFailed as error:
             return Undecryptable(reason=str(error))
+
+
+def _body_key(public_key: SimpleBtePublicKey, mask: bytes, point: bytes, aad: bytes) -> bytes:
+    return derive_key(Tag.SBTE_KEM, mask, public_key.key_id, point, aad)
 
 
 def _statement(public_key: SimpleBtePublicKey, point: G1, body: bytes, aad: bytes) -> KnowledgeStatement[G1]:

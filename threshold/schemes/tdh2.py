@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from threshold import entropy, proofs
-from threshold.curve import G1, G1_BYTES, ORDER, SCALAR_BYTES, Backend, FixedBase, Group
+from threshold.curve import G1, G1_BYTES, ORDER, SCALAR_BYTES, Backend, FixedBase, Group, decode_all, required
 from threshold.encoding import Reader, counted, enc, u16
 from threshold.entropy import Random
 from threshold.errors import CiphertextRejected, Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
@@ -38,7 +38,6 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
-    verify_each,
 )
 from threshold.schemes.key_generation import resharing_party, shared_scalar_material, shared_scalar_party
 from threshold.setup import dealer, reshare
@@ -83,6 +82,22 @@ class _Ciphertext:
     u_bytes: bytes
     ubar_bytes: bytes
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """What a ciphertext says, before its challenge was computed anew."""
+
+    candidate: Candidate
+    parsed: _Ciphertext
+    ubar: G1
+    e: int
+    f: int
+
+    def holds(self, public_key: Tdh2PublicKey, w: bytes, wbar: bytes) -> bool:
+        """TDH-2."""
+        u, ubar, body = self.parsed.u_bytes, self.parsed.ubar_bytes, self.parsed.body
+        return self.e == _encryption_challenge(public_key, self.candidate.aad, u, ubar, w, wbar, body)
 
 
 _Accepted = dict[int, tuple[Share, tuple[G1, ...]]]
@@ -167,25 +182,40 @@ class Tdh2:
         self, public_key: Tdh2PublicKey, ciphertext: bytes, *, aad: bytes, height: int
     ) -> VerifiedCiphertext:
         """Two fixed-base and two 128-bit multiplications."""
-        group = self._group
-        if len(ciphertext) < OVERHEAD_BYTES:
-            raise Malformed(f"a tdh2 ciphertext has at least {OVERHEAD_BYTES} bytes, not {len(ciphertext)}")
-        reader = Reader(ciphertext, "a tdh2 ciphertext")
-        u_bytes, ubar_bytes = reader.take(G1_BYTES), reader.take(G1_BYTES)
-        e, f = reader.uint(CHALLENGE_BYTES), reader.scalar(ORDER)
-        body = ciphertext[HEADER_BYTES:]
-        u, ubar = group.decode(u_bytes), group.decode(ubar_bytes)
-        w = group.add(self._times_generator(f), group.negate(group.multiply(u, e)))
-        wbar = group.add(public_key.times_gbar(f), group.negate(group.multiply(ubar, e)))
-        if e != _encryption_challenge(public_key, aad, u_bytes, ubar_bytes, group.encode(w), group.encode(wbar), body):
-            raise CiphertextRejected("TDH-2", "the ciphertext's proof does not hold for this key and associated data")
-        parsed = _Ciphertext(u=u, u_bytes=u_bytes, ubar_bytes=ubar_bytes, body=body)
-        return VerifiedCiphertext(key_id=public_key.key_id, ciphertext=ciphertext, aad=aad, parsed=parsed)
+        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
+        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
+        if isinstance(verified, ThresholdError):
+            raise verified
+        return verified
 
     def verify_ciphertexts(
         self, public_key: Tdh2PublicKey, candidates: Sequence[Candidate], *, random: Random
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
-        return verify_each(self, public_key, candidates)
+        """As much for each: the challenge is over points that only multiplications give."""
+        group = self._group
+        read = self._read_each(candidates)
+        claims = [claim for claim in read if isinstance(claim, _Claim)]
+        responses, challenges = [claim.f for claim in claims], [claim.e for claim in claims]
+        shares = group.multiply_pairs(
+            [claim.parsed.u for claim in claims] + [claim.ubar for claim in claims], challenges * 2
+        )
+        bases = self._times_generator.each(responses) + public_key.times_gbar.each(responses)
+        encoded = group.encode_each(list(map(group.add, bases, map(group.negate, shares))))
+        commitments = iter(zip(encoded[: len(claims)], encoded[len(claims) :], strict=True))
+        results: list[VerifiedCiphertext | ThresholdError] = []
+        for claim in read:
+            if isinstance(claim, ThresholdError):
+                results.append(claim)
+            elif claim.holds(public_key, *next(commitments)):
+                given, key_id = claim.candidate, public_key.key_id
+                results.append(
+                    VerifiedCiphertext(key_id=key_id, ciphertext=given.ciphertext, aad=given.aad, parsed=claim.parsed)
+                )
+            else:
+                results.append(
+                    CiphertextRejected("TDH-2", "the ciphertext's proof does not hold for this key and associated data")
+                )
+        return tuple(results)
 
     def precompute(self, public_key: Tdh2PublicKey, batch: Batch) -> None:
         """Nothing can be done before the shares."""
@@ -195,7 +225,7 @@ class Tdh2:
         batch.require_key(public_key)
         secret = int.from_bytes(key_share.secret_bytes(), "big")
         images = self._group.multiply_each([entry.parsed.u for entry in batch.entries], secret)
-        data = b"".join(map(self._group.encode, images))
+        data = b"".join(self._group.encode_each(images))
         statement = self._statement(public_key, batch, key_share.member, images, data)
         return Share(
             member=key_share.member,
@@ -251,9 +281,38 @@ class Tdh2:
             for at, entry in enumerate(batch.entries)
         )
 
+    def _read_each(self, candidates: Sequence[Candidate]) -> list[_Claim | ThresholdError]:
+        """TDH-1."""
+        group = self._group
+        headers = [given.ciphertext[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0") for given in candidates]
+        us = group.decode_each([header[:G1_BYTES] for header in headers])
+        ubars = group.decode_each([header[G1_BYTES : 2 * G1_BYTES] for header in headers])
+
+        def claim(given: Candidate, header: bytes, u: G1 | Malformed, ubar: G1 | Malformed) -> _Claim:
+            size = len(given.ciphertext)
+            if size < OVERHEAD_BYTES:
+                raise Malformed(f"a tdh2 ciphertext has at least {OVERHEAD_BYTES} bytes, not {size}")
+            reader = Reader(header[2 * G1_BYTES :], "a tdh2 ciphertext")
+            e, f = reader.uint(CHALLENGE_BYTES), reader.scalar(ORDER)
+            parsed = _Ciphertext(
+                u=required(u),
+                u_bytes=header[:G1_BYTES],
+                ubar_bytes=header[G1_BYTES : 2 * G1_BYTES],
+                body=given.ciphertext[HEADER_BYTES:],
+            )
+            return _Claim(candidate=given, parsed=parsed, ubar=required(ubar), e=e, f=f)
+
+        read: list[_Claim | ThresholdError] = []
+        for parts in zip(candidates, headers, us, ubars, strict=True):
+            try:
+                read.append(claim(*parts))
+            except ThresholdError as error:
+                read.append(error)
+        return read
+
     def _combined(self, accepted: _Accepted) -> bytes:
         points = {member: points for member, (_, points) in accepted.items()}
-        return b"".join(map(self._group.encode, recover_points(self._group, points)))
+        return b"".join(self._group.encode_each(recover_points(self._group, points)))
 
     def _checked_points(self, public_key: Tdh2PublicKey, batch: Batch, share: Share) -> tuple[G1, ...]:
         """The share's points, once its proof holds."""
@@ -268,7 +327,7 @@ class Tdh2:
             )
         data = share.data[:size]
         try:
-            points = tuple(self._group.decode(data[at : at + G1_BYTES]) for at in range(0, size, G1_BYTES))
+            points = decode_all(self._group, [data[at : at + G1_BYTES] for at in range(0, size, G1_BYTES)])
             proof = proofs.EqualityProof.read(Reader(share.data[size:], "a share's proof"))
         except Malformed as error:
             raise ShareRejected("TDH-3", f"member {member}'s share: {error}", member=member) from error
