@@ -118,11 +118,11 @@ def print_object(data: bytes, command: str, fields: Mapping[str, Any]) -> None:
         click.echo(hexed(data))
 
 
-def print_json(command: str, fields: Mapping[str, Any]) -> bool:
+def print_json(command: str, fields: Mapping[str, Any], *, version: int = 1) -> bool:
     """Whether --json was asked for and the object is printed: one line, or indented on a terminal."""
     if not settings().json:
         return False
-    document = {"schema": f"{PROGRAM}.{command}/1", **fields}
+    document = {"schema": f"{PROGRAM}.{command}/{version}", **fields}
     click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
     return True
 

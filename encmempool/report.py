@@ -162,6 +162,7 @@ class Axis:
     scale     "symlog" is linear between -1 and 1 and logarithmic beyond, for data of both signs
     share     0 to 1, written in percent
     digits    after the decimal point
+    figures   significant ones instead, for quantities of very different size
     shown     values the axis reaches whatever the data
     """
 
@@ -170,9 +171,12 @@ class Axis:
     scale: Literal["linear", "log", "symlog"] = "linear"
     share: bool = False
     digits: int = 2
+    figures: int | None = None
     shown: tuple[float, ...] = (0.0,)
 
     def text(self, value: float) -> str:
+        if self.figures is not None:
+            return significant(value, self.figures)
         return percent(value, self.digits) if self.share else number(value, self.digits)
 
     def tick(self, value: float) -> str:
@@ -320,6 +324,13 @@ def number(value: float, digits: int = 2) -> str:
     if text.startswith("-"):
         return text[1:] if not text.strip("-0.,") else f"−{text[1:]}"
     return text
+
+
+def significant(value: float, figures: int = 3) -> str:
+    """With so many significant figures, or all before the decimal point: never in powers of ten."""
+    if value == 0:
+        return "0"
+    return number(value, max(0, figures - 1 - math.floor(math.log10(abs(value)))))
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -836,7 +847,10 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    return [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    """Of ten, within the limits; with twice and five times them where that is less than two decades."""
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    return [step * power for power in powers for step in steps if low <= step * power <= high]
 
 
 def _round_steps(low: float, high: float, most: int) -> list[float]:

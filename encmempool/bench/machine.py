@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGES = (
+    "encmempool-native",
     "py_arkworks_bls12381",
     "py-ecc",
     "pycryptodome",

@@ -39,6 +39,7 @@ from encmempool.report import (
     html,
     markdown,
     number,
+    significant,
 )
 
 HOSTILE = (
@@ -529,6 +530,31 @@ def test_estimate_refuses_what_cannot_be_drawn(values: tuple[float, float | None
 def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
     assert number(-1234.567) == "−1,234.57"
     assert number(-0.001) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.000123456, "0.000123"), (1.005, "1.00"), (-12.34, "−12.3"), (999.6, "1,000"), (123_456, "123,456")],
+)
+def test_significant_figures_are_written_without_powers_of_ten(value: float, text: str) -> None:
+    assert significant(value) == text
+    assert Axis(label="s", figures=3).text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("means", "ticks"),
+    [((0.6, 1.0, 1.4, 1.8, 2.2, 3.0), {"0.5", "1", "2"}), ((0.01, 0.1, 1.0, 2.0, 3.0, 100.0), {"0.01", "1", "100"})],
+)
+def test_log_axis_of_less_than_two_decades_has_more_ticks(means: tuple[float, ...], ticks: set[str]) -> None:
+    figure = Curves(
+        title="t",
+        caption="c",
+        description="d",
+        x=Axis(label="x"),
+        y=Axis(label="y", scale="log", shown=()),
+        series=(Series(name="s", points=tuple((x, Estimate(mean=mean)) for x, mean in enumerate(means))),),
+    )
+    assert ticks <= set(re.findall(r"<text[^>]*>([\d.]+)</text>", html(one(figure))))
 
 
 @pytest.mark.parametrize("scale", ["linear", "log", "symlog"])
