@@ -97,8 +97,8 @@ class Chain:
         self._heights: list[Ready] = []
         self._committed: set[bytes] = set()
         self._nonces: set[tuple[bytes, int]] = set()
-        self._verified: dict[tuple[bytes, bytes], VerifiedCiphertext] = {}
-        self._receipts: set[SignedReceipt] = set()
+        self._verified: dict[bytes, VerifiedCiphertext] = {}
+        self._checked: dict[bytes, EncryptedTransaction | SignedReceipt] = {}
         self._sequences: set[int] = set()
 
     @property
@@ -145,26 +145,37 @@ class Chain:
         return self._heights[index] if 0 <= index < len(self._heights) else None
 
     def prepare(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
-        """Check a transaction ahead of its commitment. Remembered with its signature, which the id leaves out."""
-        name = (transaction.tx_id, transaction.signature)
-        known = self._verified.get(name)
+        """Check a transaction ahead of its commitment. Remembered by its bytes: the id leaves its signature out."""
+        known = self._verified.get(transaction.encoded)
         if known is None:
             self.committee.terms.check(transaction, height=self.next_height)
-            known = self._verified[name] = self.committee.verify_ciphertext(transaction)
+            known = self._remember(transaction, self.committee.verify_ciphertext(transaction))
         return known
 
     def _prepared(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
         """The same for a whole batch: what was not checked ahead is checked together."""
-        fresh = [t for t in transactions if (t.tx_id, t.signature) not in self._verified]
+        fresh = [t for t in transactions if t.encoded not in self._verified]
         for transaction in fresh:
             self.committee.terms.check(transaction, height=self.next_height)
         for transaction, verified in zip(fresh, self.committee.verify_ciphertexts(fresh), strict=True):
-            self._verified[transaction.tx_id, transaction.signature] = verified
-        return tuple(self._verified[t.tx_id, t.signature] for t in transactions)
+            self._remember(transaction, verified)
+        return tuple(self._verified[t.encoded] for t in transactions)
+
+    def _remember(self, transaction: EncryptedTransaction, verified: VerifiedCiphertext) -> VerifiedCiphertext:
+        _ = transaction.tx_id  # with the object, so that it is there when the commitment comes
+        self._checked[transaction.encoded] = transaction
+        self._verified[transaction.encoded] = verified
+        return verified
+
+    def decode(self, data: bytes) -> Proposal:
+        """A proposal as it was sent, made of the transactions and receipts that were checked ahead. Raises Malformed.
+
+        Says nothing about the others, or about the proposal."""
+        return Proposal.decode(data, self._checked)
 
     def prepare_receipt(self, signed: SignedReceipt) -> None:
         """Check a receipt's signature ahead of its commitment."""
-        if signed not in self._receipts:
+        if not isinstance(self._checked.get(signed.encoded), SignedReceipt):
             require_signer(
                 self.committee.key_set.sequencer,
                 signed.message,
@@ -173,7 +184,7 @@ class Chain:
                 rule="VOT-6",
                 who="the sequencer",
             )
-            self._receipts.add(signed)
+            self._checked[signed.encoded] = signed
 
     def extend(self, proposal: Proposal, *, now_ms: int | None = None) -> Ready:
         """Check everything a vote says (VOT-1 to VOT-9) and append. Raises Malformed or Rejected.
@@ -190,9 +201,10 @@ class Chain:
         for transaction in proposal.transactions:
             self._committed.add(transaction.tx_id)
             self._nonces.add((transaction.header.sender, transaction.header.nonce))
-            self._verified.pop((transaction.tx_id, transaction.signature), None)
-        self._receipts.difference_update(proposal.receipts)
-        self._sequences.update(receipt.message.sequence for receipt in proposal.receipts)
+            del self._checked[transaction.encoded], self._verified[transaction.encoded]
+        for receipt in proposal.receipts:
+            del self._checked[receipt.encoded]
+            self._sequences.add(receipt.message.sequence)
         return ready
 
     def retract(self, height: int) -> None:
@@ -274,19 +286,16 @@ class Chain:
                 raise Rejected("VOT-4", f"a sender of height {height}, not yet executed, is committed again")
         seen: set[bytes] = set()
         for transaction in proposal.transactions:
-            header = transaction.header
-            if transaction.tx_id in seen or transaction.tx_id in self._committed:
-                raise Rejected("VOT-4", f"transaction 0x{transaction.tx_id.hex()} is committed twice")
+            header, tx_id = transaction.header, transaction.tx_id
+            if tx_id in seen or tx_id in self._committed:
+                raise Rejected("VOT-4", f"transaction 0x{tx_id.hex()} is committed twice")
             if (header.sender, header.nonce) in self._nonces:
                 raise Rejected("VOT-4", f"nonce {header.nonce} of 0x{header.sender.hex()} is committed twice")
-            seen.add(transaction.tx_id)
+            seen.add(tx_id)
             if header.valid_until < commitment.height:
-                raise Rejected("VOT-5", f"transaction 0x{transaction.tx_id.hex()} has expired")
+                raise Rejected("VOT-5", f"transaction 0x{tx_id.hex()} has expired")
             if terms.addresses_height and header.target_height != commitment.height:
-                raise Rejected(
-                    "VOT-5",
-                    f"transaction 0x{transaction.tx_id.hex()} is encrypted to height {header.target_height}",
-                )
+                raise Rejected("VOT-5", f"transaction 0x{tx_id.hex()} is encrypted to height {header.target_height}")
         self._check_balances(proposal)
         candidates = [
             candidate(transaction, sequence=sequence, base_fee=terms.genesis.base_fee)
@@ -307,14 +316,17 @@ class Chain:
 
     def _check_balances(self, proposal: Proposal) -> None:
         state = self._state_of(proposal.commitment.message)
-        by_sender: dict[bytes, list[EncryptedTransaction]] = {}
-        for transaction in proposal.transactions:
-            by_sender.setdefault(transaction.header.sender, []).append(transaction)
-        for sender, own in by_sender.items():
-            first = state.nonce(sender)
-            if sorted(t.header.nonce for t in own) != list(range(first, first + len(own))):
-                raise Rejected("VOT-5", f"the nonces of 0x{sender.hex()} do not continue from {first}")
-            if sum(reservation(t.header) for t in own) > state.balance(sender):
+        nonces: dict[bytes, int] = {}
+        left: dict[bytes, int] = {}
+        for header in sorted((t.header for t in proposal.transactions), key=lambda header: header.nonce):
+            sender = header.sender
+            if sender not in nonces:
+                nonces[sender], left[sender] = state.nonce(sender), state.balance(sender)
+            if header.nonce != nonces[sender]:
+                raise Rejected("VOT-5", f"the nonces of 0x{sender.hex()} do not continue from {state.nonce(sender)}")
+            nonces[sender] += 1
+            left[sender] -= reservation(header)
+            if left[sender] < 0:
                 raise Rejected("VOT-5", f"0x{sender.hex()} cannot cover its reservations")
 
     def _receipted(self, proposal: Proposal) -> tuple[int, ...]:

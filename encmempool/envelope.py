@@ -192,6 +192,10 @@ class Epochs:
         self._terms.append(terms)
 
     @property
+    def genesis(self) -> Genesis:
+        return self._terms[0].genesis
+
+    @property
     def first_height(self) -> int:
         return self._terms[0].key_set.start_height
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from coincurve import PrivateKey, PublicKey
-from eth_hash.auto import keccak
+from coincurve import PrivateKey
 
+from encmempool.ethereum import address_of, recover_public_key
 from encmempool.ssz import SszObject
 from encmempool.types import signing_digest
 from threshold.errors import Rejected
@@ -23,7 +23,7 @@ class Identity:
         if len(secret) != 32:
             raise ValueError("a private key has 32 bytes")
         self.__key = PrivateKey(secret)
-        self.address = _address(self.__key.public_key)
+        self.address = address_of(self.__key.public_key.format(compressed=False))
 
     def sign(self, digest: bytes) -> bytes:
         """Deterministic (RFC 6979), low-s: the same digest gives the same bytes for ever."""
@@ -48,7 +48,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
         raise Rejected("SIG-1", "the signature's s is in the upper half of the curve order")
     compact = signature[:64] + bytes([signature[64] - 27])
     try:
-        return _address(PublicKey.from_signature_and_message(compact, digest, hasher=None))
+        return address_of(recover_public_key(digest, compact))
     except ValueError as error:
         raise Rejected("SIG-1", "no public key can be recovered from the signature") from error
 
@@ -64,7 +64,3 @@ def require_signer(
     """Raises Rejected with `rule` unless `expected` signed the message."""
     if recover_signer(message, signature, genesis_root) != expected:
         raise Rejected(rule, f"{type(message).__name__} is not signed by {who}")
-
-
-def _address(public_key: PublicKey) -> bytes:
-    return bytes(keccak(public_key.format(compressed=False)[1:])[12:])

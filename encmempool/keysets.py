@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 from encmempool.envelope import Terms
@@ -134,6 +135,8 @@ class Committee:
     scheme: Scheme
     public_key: Any
     parameters: bytes = field(default=b"", repr=False)
+    _precomputed: dict[bytes, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -214,16 +217,18 @@ class Committee:
         return tuple(verified)
 
     def precompute(self, batch: Batch) -> Any:
-        """The work on a batch that needs no share: done once, and kept for the newest batches."""
-        if batch.digest not in self._precomputed:
+        """The work on a batch that needs no share: done once, and kept for the newest batches.
+
+        Any thread may call this while others use the committee."""
+        with self._lock:
+            if batch.digest in self._precomputed:
+                return self._precomputed[batch.digest]
+        made = self.scheme.precompute(self.public_key, batch)
+        with self._lock:
             while len(self._precomputed) >= _PRECOMPUTED_KEPT:
                 del self._precomputed[next(iter(self._precomputed))]
-            self._precomputed[batch.digest] = self.scheme.precompute(self.public_key, batch)
-        return self._precomputed[batch.digest]
-
-    @cached_property
-    def _precomputed(self) -> dict[bytes, Any]:
-        return {}
+            self._precomputed[batch.digest] = made
+        return made
 
     def member_index(self, address: bytes) -> int | None:
         """1-based, or None for a stranger."""

@@ -10,13 +10,15 @@ MEM-5  a sender with an unexecuted committed transaction is not committed again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from encmempool.envelope import Epochs, Terms, reservation
 from encmempool.errors import Rejected
-from encmempool.ordering import Candidate, Policy, ascending_nonces, committed_order
+from encmempool.ethereum import TRANSFER_GAS
+from encmempool.ordering import Candidate, Policy, Rank, committed_order, rank
 from encmempool.types import EncryptedTransaction
 
 MAX_PENDING = 100_000
@@ -54,7 +56,7 @@ class StateView(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """An admitted transaction; `sequence` is that of its receipt."""
+    """An admitted transaction; `sequence` is that of its receipt, which no other one has."""
 
     transaction: EncryptedTransaction
     sequence: int
@@ -64,33 +66,45 @@ class Pending:
 
 
 class Mempool:
-    """Live transactions by sender and nonce."""
+    """Live transactions by sender and nonce; by rank and last height too, so that a batch costs little more than what
+    it holds, however much waits behind it."""
 
     def __init__(self, terms: Terms, verifier: CiphertextVerifier, state: StateView) -> None:
         self.epochs = Epochs(terms)
         self._verifier = verifier
         self._state = state
+        self._live: dict[int, Pending] = {}
         self._by_sender: dict[bytes, dict[int, Pending]] = {}
+        self._last_heights: list[tuple[int, int]] = []
+        self._overtaken: set[bytes] = set()
+        self._policy = Policy(terms.key_set.policy_id)
+        self._ranked: list[tuple[Rank, int]] = []
+        self._sorted = True
+        self._candidates: dict[int, Candidate] = {}
         self._known: set[bytes] = set()
         self._in_flight: dict[bytes, int] = {}
-        self._size = 0
         self._expired_at = (0, 0)
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._live)
 
     def adopt(self, terms: Terms) -> None:
         """Take transactions for the next key set as well, and those alone from its start on."""
         self.epochs.adopt(terms)
-        self._expired_at = (0, 0)
+        self._move_key_ends()
+
+    def use_up(self, key_id: bytes, *, height: int) -> None:
+        """The key's last round was given to a height: what else is encrypted to it expires there."""
+        self.epochs.use_up(key_id, height=height)
+        self._move_key_ends()
 
     def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
         """Everything admission asks, for a commitment at `height` at the earliest. Cheapest checks first."""
         header = transaction.header
         if transaction.tx_id in self._known:
             raise Rejected("MEM-1", f"transaction 0x{transaction.tx_id.hex()} was already received")
-        if self._size >= MAX_PENDING:
-            raise Rejected("MEM-4", f"the mempool is full with {self._size} transactions: try again later")
+        if len(self) >= MAX_PENDING:
+            raise Rejected("MEM-4", f"the mempool is full with {len(self)} transactions: try again later")
         live = self._by_sender.get(header.sender, {})
         if len(live) >= MAX_PENDING_PER_SENDER:
             raise Rejected("MEM-4", f"the sender has {len(live)} transactions waiting, the most allowed")
@@ -109,10 +123,14 @@ class Mempool:
     def add(self, pending: Pending) -> None:
         """Take a checked transaction, or one whose receipt says it was checked."""
         header = pending.transaction.header
-        live = self._by_sender.setdefault(header.sender, {})
-        self._size += header.nonce not in live  # records may hold an expired transaction and its replacement
-        live[header.nonce] = pending
+        own = self._by_sender.setdefault(header.sender, {})
+        if header.nonce in own:  # records may hold an expired transaction and its replacement
+            self._forget(own[header.nonce])
+        own[header.nonce] = self._live[pending.sequence] = pending
         self._known.add(pending.transaction.tx_id)
+        heappush(self._last_heights, (self._last_height(pending), pending.sequence))
+        self._overtaken.add(header.sender)
+        self._rank(pending)
 
     def next_nonce(self, sender: bytes) -> int:
         """The lowest nonce from the executed one on that no live or committed transaction of the sender holds."""
@@ -125,63 +143,121 @@ class Mempool:
     def select(self, *, height: int, policy: Policy) -> tuple[Pending, ...]:
         """The batch to commit at `height`, in the policy's order, within the batch's limits."""
         terms = self.epochs.at(height)
-        genesis = terms.genesis
-        ready = {p.transaction.tx_id: p for sender in self._by_sender for p in self._ready(sender, height)}
-        ranked = committed_order(policy, [p.candidate(genesis.base_fee) for p in ready.values()])
-        chosen: list[Candidate] = []
+        batch_limit, gas_left = terms.key_set.batch_limit, terms.genesis.gas_limit
+        chosen: dict[bytes, Pending] = {}
         closed: set[bytes] = set()
-        gas = 0
-        for item in ascending_nonces(ranked):
-            if len(chosen) == terms.key_set.batch_limit:
+        for pending in self._ready_by_rank(policy, height, terms):
+            if len(chosen) == batch_limit or gas_left < TRANSFER_GAS:  # no transaction has a lower limit
                 break
-            needed = ready[item.tx_id].transaction.header.gas_limit
-            if item.sender in closed or gas + needed > genesis.gas_limit:
-                closed.add(item.sender)  # a later nonce must not overtake the one that did not fit
+            header = pending.transaction.header
+            if header.sender in closed or header.gas_limit > gas_left:
+                closed.add(header.sender)  # a later nonce must not overtake the one that did not fit
                 continue
-            gas += needed
-            chosen.append(item)
-        return tuple(ready[item.tx_id] for item in committed_order(policy, _contiguous(chosen, self._state.latest)))
+            gas_left -= header.gas_limit
+            chosen[pending.transaction.tx_id] = pending
+        candidates = [self._candidates[pending.sequence] for pending in chosen.values()]
+        return tuple(chosen[item.tx_id] for item in committed_order(policy, candidates))
 
     def commit(self, transactions: Iterable[EncryptedTransaction]) -> None:
         """Transactions that a commitment has taken. Its senders wait until it is executed."""
         for transaction in transactions:
             header = transaction.header
             self._known.add(transaction.tx_id)
-            if self._by_sender.get(header.sender, {}).pop(header.nonce, None):
-                self._size -= 1
+            if header.nonce in self._by_sender.get(header.sender, {}):
+                self._remove(header.sender, header.nonce)
             self._in_flight[header.sender] = max(header.nonce + 1, self._in_flight.get(header.sender, 0))
 
     def executed(self, senders: Iterable[bytes]) -> None:
         """A batch has run: its senders may be committed again, unless a later batch holds them too."""
+        state = self._state.latest
         for sender in senders:
-            if self._in_flight.get(sender, 0) <= self._state.latest.nonce(sender):
+            self._overtaken.add(sender)
+            if self._in_flight.get(sender, 0) <= state.nonce(sender):
                 self._in_flight.pop(sender, None)
 
     def expire(self, *, height: int) -> tuple[EncryptedTransaction, ...]:
         """Drop and return what can no longer be committed at `height` or later. Costs nothing while time stands."""
-        now = (height, self._state.latest.height)
+        state = self._state.latest
+        now = (height, state.height)
         if now == self._expired_at:
             return ()
         self._expired_at = now
         expired = []
-        for sender, live in list(self._by_sender.items()):
-            executed = self._state.latest.nonce(sender)
-            for nonce, pending in list(live.items()):
-                header = pending.transaction.header
-                if min(header.valid_until, self.epochs.key_end(header.key_id)) < height or nonce < executed:
-                    expired.append(live.pop(nonce).transaction)
-            if not live:
-                del self._by_sender[sender]
-        self._size -= len(expired)
+        while self._last_heights and self._last_heights[0][0] < height:
+            _, sequence = heappop(self._last_heights)
+            if (late := self._live.get(sequence)) is not None:
+                header = late.transaction.header
+                expired.append(self._remove(header.sender, header.nonce))
+        for sender in self._overtaken:
+            own = self._by_sender.get(sender)
+            if own is not None and min(own) < (executed := state.nonce(sender)):
+                expired += [self._remove(sender, nonce) for nonce in list(own) if nonce < executed]
+        self._overtaken.clear()
+        if len(self._last_heights) > 2 * len(self._live):  # most of them are of transactions that were committed
+            self._last_heights = [item for item in self._last_heights if item[1] in self._live]
+            heapify(self._last_heights)
         return tuple(expired)
 
-    def _ready(self, sender: bytes, height: int) -> list[Pending]:
+    def _remove(self, sender: bytes, nonce: int) -> EncryptedTransaction:
+        own = self._by_sender[sender]
+        pending = own.pop(nonce)
+        if not own:
+            del self._by_sender[sender]
+        self._forget(pending)
+        return pending.transaction
+
+    def _forget(self, pending: Pending) -> None:
+        del self._live[pending.sequence]
+        self._candidates.pop(pending.sequence, None)
+
+    def _last_height(self, pending: Pending) -> int:
+        header = pending.transaction.header
+        return min(header.valid_until, self.epochs.key_end(header.key_id))
+
+    def _move_key_ends(self) -> None:
+        self._last_heights = [(self._last_height(pending), pending.sequence) for pending in self._live.values()]
+        heapify(self._last_heights)
+        self._expired_at = (0, 0)
+
+    def _ready_by_rank(self, policy: Policy, height: int, terms: Terms) -> Iterator[Pending]:
+        """What could run now, each sender's by ascending nonce on the ranks it has. Looks no further than asked."""
+        ready: dict[bytes, tuple[list[Pending], Iterator[Pending]]] = {}
+        for _, sequence in self._by_rank(policy):
+            if (pending := self._live.get(sequence)) is None:
+                continue
+            sender = pending.transaction.header.sender
+            if sender not in ready:
+                own = self._ready(sender, height, terms)
+                ready[sender] = own, iter(own)
+            own, following = ready[sender]
+            if pending in own:
+                yield next(following)
+
+    def _by_rank(self, policy: Policy) -> list[tuple[Rank, int]]:
+        """Rank and sequence of what is live, in the policy's order, and of some that is no more."""
+        if policy is not self._policy:
+            self._policy, self._ranked = policy, []
+            for pending in self._live.values():
+                self._rank(pending)
+        if not self._sorted:
+            self._ranked.sort()
+            self._sorted = True
+        if len(self._ranked) > 2 * len(self._live):
+            self._ranked = [item for item in self._ranked if item[1] in self._live]
+        return self._ranked
+
+    def _rank(self, pending: Pending) -> None:
+        item = self._candidates[pending.sequence] = pending.candidate(self.epochs.genesis.base_fee)
+        self._ranked.append((rank(self._policy, item), pending.sequence))
+        self._sorted = False
+
+    def _ready(self, sender: bytes, height: int, terms: Terms) -> list[Pending]:
         """A sender's transactions that could run now: unbroken nonces, for this key and height, covered by the
         balance."""
         if sender in self._in_flight:
             return []
-        terms = self.epochs.at(height)
-        nonce, left, ready = self._state.latest.nonce(sender), self._state.latest.balance(sender), []
+        state = self._state.latest
+        nonce, left, ready = state.nonce(sender), state.balance(sender), []
         live = self._by_sender[sender]
         while (pending := live.get(nonce)) is not None:
             header = pending.transaction.header
@@ -205,14 +281,3 @@ def candidate(transaction: EncryptedTransaction, *, sequence: int, base_fee: int
         sequence=sequence,
         priority_fee=min(header.max_priority_fee_per_gas, header.max_fee_per_gas - base_fee),
     )
-
-
-def _contiguous(chosen: Sequence[Candidate], state: StateAt) -> list[Candidate]:
-    """Drop what lost a lower nonce to a limit."""
-    kept: list[Candidate] = []
-    next_nonce: dict[bytes, int] = {}
-    for item in sorted(chosen, key=lambda c: c.nonce):
-        if item.nonce == next_nonce.get(item.sender, state.nonce(item.sender)):
-            kept.append(item)
-            next_nonce[item.sender] = item.nonce + 1
-    return kept

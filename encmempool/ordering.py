@@ -52,6 +52,14 @@ class Candidate:
     priority_fee: int
 
 
+Rank = tuple[int | bytes, ...]
+
+
+def rank(policy: Policy, candidate: Candidate) -> Rank:
+    """What a policy sorts by, before each sender's nonces are put in order."""
+    return _RANKING[policy](candidate)
+
+
 def committed_order(policy: Policy, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The order a commitment must list."""
     ranked = sorted(candidates, key=_RANKING[policy])
@@ -88,6 +96,8 @@ def permutation(seed: bytes, size: int) -> tuple[int, ...]:
 
 def ascending_nonces(ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Each sender's candidates by nonce, on the positions that sender has."""
+    if len({candidate.sender for candidate in ranked}) == len(ranked):
+        return tuple(ranked)
     by_sender: dict[bytes, list[Candidate]] = {}
     for candidate in ranked:
         by_sender.setdefault(candidate.sender, []).append(candidate)
@@ -95,7 +105,7 @@ def ascending_nonces(ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(next(queues[candidate.sender]) for candidate in ranked)
 
 
-_RANKING: dict[Policy, Callable[[Candidate], tuple[int | bytes, ...]]] = {
+_RANKING: dict[Policy, Callable[[Candidate], Rank]] = {
     Policy.ARRIVAL: lambda c: (c.sequence, c.tx_id),
     Policy.PRIORITY_FEE: lambda c: (-c.priority_fee, c.tx_id),
     Policy.SHUFFLE: lambda c: (c.tx_id,),

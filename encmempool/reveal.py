@@ -26,6 +26,7 @@ from encmempool.genesis import ledger_of
 from encmempool.keysets import Committee
 from encmempool.mempool import MAX_UNEXECUTED, StateAt, candidate
 from encmempool.ordering import Policy, execution_order
+from encmempool.state import StateTree
 from encmempool.store import Records
 from encmempool.transactions import check_payload, unpad
 from encmempool.types import (
@@ -34,12 +35,11 @@ from encmempool.types import (
     EncryptedTransaction,
     Opened,
     OrderCertificate,
-    Plaintext,
     Proposal,
     Reveal,
     ShareRelease,
     SignedShare,
-    state_root,
+    plaintext_root,
 )
 from threshold.encoding import u16, u64
 from threshold.errors import NotEnoughShares
@@ -80,16 +80,38 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
+_OUTCOMES = {outcome.text: outcome for outcome in Outcome}
+
+
 class Snapshot:
-    """The ledger as a height left it; nobody changes it any more. The root is computed when first asked for."""
+    """The ledger as a height left it; nobody changes it any more."""
 
     def __init__(self, height: int, ledger: Ledger) -> None:
         self.height = height
         self.ledger = ledger
 
     @cached_property
+    def _tree(self) -> StateTree:
+        return StateTree(self.ledger)
+
+    @cached_property
     def root(self) -> bytes:
-        return state_root(self.ledger.snapshot())
+        return self._tree.root
+
+    def execute(
+        self, height: int, timestamp_ms: int, entries: Sequence[Entry]
+    ) -> tuple[Snapshot, tuple[ExecutionReceipt, ...]]:
+        """The next snapshot, and a receipt for each entry."""
+        ledger = self.ledger.copy()
+        receipts = ledger.execute(height, timestamp_ms, entries)
+        following = Snapshot(height, ledger)
+        following._tree = self._tree.after(ledger)
+        return following, receipts
+
+    def settle(self) -> None:
+        """Keep the root alone: the next snapshot has a tree of its own."""
+        _ = self.root
+        del self._tree
 
     def nonce(self, address: bytes) -> int:
         return self.ledger.nonce(address)
@@ -224,7 +246,10 @@ class Follower:
         return (*self.propose(proposal), *self.certify(certificate))
 
     def certify(self, certificate: OrderCertificate) -> tuple[Persist, ...]:
+        """Take a height's certificate. Nothing is left to do for the one that is held."""
         ready = self._known(certificate.vote.height)
+        if self._certificates.get(ready.commitment.height) == certificate:
+            return ()
         check_certificate(self.chain.committee_at(ready.commitment.height), certificate, ready.commitment)
         self._certificates.setdefault(certificate.vote.height, certificate)
         held = self._certificates[certificate.vote.height]
@@ -251,7 +276,9 @@ class Follower:
         return (*records, Persist(kind=SHARE, key=u64(message.height) + u16(message.member), value=held.encoded))
 
     def precompute(self, height: int) -> None:
-        """Do the work on a height's batch that needs no share, while its shares are on their way."""
+        """Do the work on a height's batch that needs no share, while its shares are on their way.
+
+        Another thread may do it while this one goes on with other heights."""
         ready = self._known(height)
         if ready.batch.entries:
             with self._stage("precompute"):
@@ -356,22 +383,24 @@ class Follower:
         with self._stage("decrypt"):
             opened = self._open(ready, batch_key) if batch_key else ()
         with self._stage("execute"):
-            ledger = self._ledger.copy()
             order = self._order(ready, batch_key.value) if batch_key else ()
             entries = [_entry(transactions[at], opened[at]) for at in order]
-            results = ledger.execute(commitment.height, commitment.timestamp_ms, entries)
+            state, results = self._states[self._latest].execute(commitment.height, commitment.timestamp_ms, entries)
             by_position = dict(zip(order, results, strict=True))
             receipts = tuple(by_position[at] for at in range(len(transactions)))
+            reveal = _reveal(ready, batch_key, opened, receipts) if batch_key else None
+            _ = state.root
         return Executed(
             ready=ready,
             certificate=self._certificates.get(commitment.height),
-            reveal=_reveal(ready, batch_key, opened, receipts) if batch_key else None,
+            reveal=reveal,
             opened=opened,
             receipts=receipts,
-            state=Snapshot(commitment.height, ledger),
+            state=state,
         )
 
     def _adopt(self, executed: Executed) -> None:
+        self._states[self._latest].settle()
         self._latest = executed.ready.commitment.height
         self._states[self._latest] = executed.state
         self._states.pop(self._latest - KEPT_STATES, None)
@@ -387,11 +416,11 @@ class Follower:
         )
 
     def _order(self, ready: Ready, batch_key_value: bytes) -> tuple[int, ...]:
-        batch = [
-            candidate(transaction, sequence=0, base_fee=self.chain.committee.genesis.base_fee)
-            for transaction in ready.proposal.transactions
-        ]
-        policy = Policy(ready.commitment.policy_id)
+        policy, transactions = Policy(ready.commitment.policy_id), ready.proposal.transactions
+        if policy is not Policy.SHUFFLE:
+            return tuple(range(len(transactions)))
+        base_fee = self.chain.committee.genesis.base_fee
+        batch = [candidate(transaction, sequence=0, base_fee=base_fee) for transaction in transactions]
         return execution_order(policy, batch, commitment_root=ready.commitment.root, batch_key_value=batch_key_value)
 
     def _restore(self, records: Records) -> None:
@@ -446,8 +475,8 @@ def _reveal(
 ) -> Reveal:
     positions = tuple(
         Opened(
-            outcome=Outcome[receipt.code.upper()],
-            plaintext_root=ZERO_HASH if entry.payload is None else Plaintext(payload=entry.payload).root,
+            outcome=_OUTCOMES[receipt.code],
+            plaintext_root=ZERO_HASH if entry.payload is None else plaintext_root(entry.payload),
         )
         for entry, receipt in zip(opened, receipts, strict=True)
     )

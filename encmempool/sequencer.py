@@ -260,7 +260,7 @@ class Sequencer:
         self._unexecuted.append(batch)
         message, terms = batch.commitment.message, self._epochs.at(self.height)
         if terms.rounds_limited and message.round == terms.key_set.rounds:
-            self._epochs.use_up(message.key_id, height=message.height)
+            self._mempool.use_up(message.key_id, height=message.height)
         self._mempool.commit(self._transactions[tx_id] for tx_id in batch.tx_ids)
 
     def _drop_ended(self) -> None:

@@ -9,7 +9,7 @@ protocol equal to remerkleable's, bytes and root. Source: Ethereum consensus-spe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
 from typing import Annotated, Any, Protocol, Self, get_args, get_type_hints
@@ -34,12 +34,18 @@ def _depth(count: int) -> int:
     return max(count - 1, 0).bit_length()
 
 
+Known = Mapping[bytes, "SszObject"]
+"""Objects at hand, by their encodings: lists of decoded objects refer to them instead of holding them once more."""
+
+_NOTHING: Known = {}
+
+
 class SszType(Protocol):
     size: int | None
     """Bytes of every value, or None where it varies."""
 
     def encode(self, value: Any) -> bytes: ...
-    def decode(self, data: bytes) -> Any: ...
+    def decode(self, data: bytes, known: Known = ...) -> Any: ...
     def root(self, value: Any) -> bytes: ...
 
 
@@ -51,7 +57,7 @@ class Uint:
     def encode(self, value: int) -> bytes:
         return value.to_bytes(self._bytes, "little")
 
-    def decode(self, data: bytes) -> int:
+    def decode(self, data: bytes, known: Known = _NOTHING) -> int:
         return int.from_bytes(data, "little")
 
     def root(self, value: int) -> bytes:
@@ -68,11 +74,11 @@ class ByteVector:
             raise ValueError(f"{self.size} bytes wanted, not {len(value)}")
         return value
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: bytes, known: Known = _NOTHING) -> bytes:
         return data
 
     def root(self, value: bytes) -> bytes:
-        return merkleize(_chunks(self.encode(value)), self._depth)
+        return data_root(self.encode(value), self._depth)
 
 
 class ByteList:
@@ -87,13 +93,13 @@ class ByteList:
             raise ValueError(f"at most {self._limit} bytes are allowed, not {len(value)}")
         return value
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: bytes, known: Known = _NOTHING) -> bytes:
         if len(data) > self._limit:
             raise Malformed(f"a byte list of {len(data)} bytes exceeds its limit of {self._limit}")
         return data
 
     def root(self, value: bytes) -> bytes:
-        return list_root(_chunks(self.encode(value)), len(value), self._depth)
+        return list_root(data_root(self.encode(value), self._depth), len(value))
 
 
 class ListOf:
@@ -105,6 +111,7 @@ class ListOf:
         self._element = element
         self._limit = limit
         self._packed = isinstance(element, Uint)
+        self._kind = element.kind if isinstance(element, _Container) else None
         per_chunk = 32 // element.size if self._packed and element.size else 1
         self._depth = _depth(-(-limit // per_chunk))
 
@@ -116,7 +123,7 @@ class ListOf:
             return b"".join(parts)
         return _offsets(parts) + b"".join(parts)
 
-    def decode(self, data: bytes) -> tuple[Any, ...]:
+    def decode(self, data: bytes, known: Known = _NOTHING) -> tuple[Any, ...]:
         size = self._element.size
         if size is not None:
             if len(data) % size:
@@ -132,26 +139,38 @@ class ListOf:
             parts = []
         if len(parts) > self._limit:
             raise Malformed(f"a list of {len(parts)} elements exceeds its limit of {self._limit}")
-        return tuple(map(self._element.decode, parts))
+        if self._kind is None or not known:
+            return tuple(map(self._element.decode, parts))
+        return tuple(self._decode_element(part, known) for part in parts)
+
+    def _decode_element(self, data: bytes, known: Known) -> Any:
+        # Decoding is a function of type and bytes, and `found` has these bytes: it is what decoding would make.
+        found = known.get(data)
+        return found if type(found) is self._kind else self._element.decode(data, known)
 
     def root(self, value: Sequence[Any]) -> bytes:
         if len(value) > self._limit:
             raise ValueError(f"at most {self._limit} elements are allowed, not {len(value)}")
-        leaves = _chunks(self.encode(value)) if self._packed else [self._element.root(item) for item in value]
-        return list_root(leaves, len(value), self._depth)
+        if self._packed:
+            tree = data_root(self.encode(value), self._depth)
+        else:
+            tree = merkleize([self._element.root(item) for item in value], self._depth)
+        return list_root(tree, len(value))
 
 
 class _Container:
     """The codec of one dataclass."""
 
     def __init__(self, kind: type[SszObject], types: dict[str, SszType]) -> None:
-        self._kind = kind
+        self.kind = kind
         self._types = types
         self._fixed_bytes = sum(t.size or _OFFSET_BYTES for t in types.values())
         self.size = None if any(t.size is None for t in types.values()) else self._fixed_bytes
         self._depth = _depth(len(types))
 
     def encode(self, value: SszObject) -> bytes:
+        if (known := value.__dict__.get("encoded")) is not None:
+            return bytes(known)
         parts = [t.encode(getattr(value, name)) for name, t in self._types.items()]
         if self.size is not None:
             return b"".join(parts)
@@ -165,10 +184,10 @@ class _Container:
                 at += len(part)
         return b"".join(head) + b"".join(tail)
 
-    def decode(self, data: bytes) -> SszObject:
+    def decode(self, data: bytes, known: Known = _NOTHING) -> SszObject:
         if len(data) < self._fixed_bytes or (self.size is not None and len(data) != self.size):
             raise Malformed(
-                f"{self._kind.__name__} has {'at least ' if self.size is None else ''}"
+                f"{self.kind.__name__} has {'at least ' if self.size is None else ''}"
                 f"{self._fixed_bytes} bytes, not {len(data)}"
             )
         values: dict[str, Any] = {}
@@ -185,12 +204,14 @@ class _Container:
                 values[name] = t.decode(piece)
         if starts:
             if starts[0] != self._fixed_bytes:
-                raise Malformed(f"the first offset of {self._kind.__name__} is wrong")
+                raise Malformed(f"the first offset of {self.kind.__name__} is wrong")
             parts = iter(_split(data, starts))
             for name, t in self._types.items():
                 if t.size is None:
-                    values[name] = t.decode(next(parts))
-        return self._kind(**values)
+                    values[name] = t.decode(next(parts), known)
+        value = self.kind(**values)
+        value.__dict__["encoded"] = data
+        return value
 
     def field_root(self, value: SszObject, name: str) -> bytes:
         item = getattr(value, name)
@@ -220,15 +241,17 @@ class SszObject:
         return self.codec().root(self)
 
     @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Raises Malformed for anything but the canonical encoding."""
+    def decode(cls, data: bytes, known: Known = _NOTHING) -> Self:
+        """Raises Malformed for anything but the canonical encoding.
+
+        known    objects that lists may hold, so that these are not decoded again
+        """
         try:
-            value = cls.codec().decode(data)
+            value = cls.codec().decode(bytes(data), known)
         except ValueError as error:
             raise Malformed(f"not an encoding of {cls.__name__}: {error}") from error
         if not isinstance(value, cls):
             raise TypeError(f"the codec of {cls.__name__} made a {type(value).__name__}")
-        value.__dict__["encoded"] = bytes(data)
         return value
 
     def to_json(self) -> dict[str, Any]:
@@ -268,19 +291,79 @@ def hash_pair(left: bytes, right: bytes) -> bytes:
 
 def merkleize(leaves: Sequence[bytes], depth: int) -> bytes:
     """Root of the tree with 2^depth leaves of 32 bytes: those given, then zeros."""
-    level = list(leaves)
+    return _merkleize(list(leaves), 0, depth)
+
+
+def list_root(tree: bytes, length: int) -> bytes:
+    """A list's root: that of its elements' tree, mixed with its length."""
+    return hash_pair(tree, uint_chunk(length))
+
+
+def data_root(data: bytes, depth: int) -> bytes:
+    """The same for leaves that are cut from bytes, the last one filled up with zeros."""
+    if depth == 0:
+        return chunk(data)
+    filled = data.ljust(-(-len(data) // 64) * 64, b"\0")
+    return _merkleize([_sha256(filled[at : at + 64]).digest() for at in range(0, len(filled), 64)], 1, depth)
+
+
+def _merkleize(level: list[bytes], height: int, depth: int) -> bytes:
+    """From the nodes at a height, counted from the leaves, up to the root. Appends to the list."""
     if not level:
         return _ZERO_HASHES[depth]
-    for height in range(depth):
+    while len(level) > 1:
         if len(level) % 2:
             level.append(_ZERO_HASHES[height])
-        level = [_sha256(level[at] + level[at + 1]).digest() for at in range(0, len(level), 2)]
-    return level[0]
+        pairs = iter(level)
+        level = [_sha256(left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+        height += 1
+    return _lifted(level[0], height, depth)
 
 
-def list_root(leaves: Sequence[bytes], length: int, depth: int) -> bytes:
-    """A list's root: its elements' tree, mixed with its length."""
-    return hash_pair(merkleize(leaves, depth), uint_chunk(length))
+def _lifted(root: bytes, height: int, depth: int) -> bytes:
+    """The root of the tree whose leftmost subtree has this root and height, all else being zeros."""
+    for zeros in _ZERO_HASHES[height:depth]:
+        root = _sha256(root + zeros).digest()
+    return root
+
+
+class HashTree:
+    """The tree over a list's leaves with its inner nodes, to compute it anew from what changes. A value.
+
+    Level by level, the leaves first, each half as long as the one below, rounded up; the last one is a single node, or
+    empty where there are no leaves.
+    """
+
+    def __init__(
+        self, leaves: list[bytes], before: HashTree | None = None, changed: Iterable[int] = (), *, kept: int = 0
+    ) -> None:
+        """`leaves` is kept, not copied. Those below position `kept` are the same as `before`, but for those at the
+        positions `changed`; the nodes above the others are taken from there."""
+        old = before._levels if before else [[]]
+        whole = kept == len(leaves) == len(old[0])
+        self._levels: list[list[bytes]] = [leaves]
+        while len(level := self._levels[-1]) > 1:
+            height = len(self._levels)
+            if len(level) % 2:
+                level = [*level, _ZERO_HASHES[height - 1]]
+            # A node stays if both below it do. The last one may have a single one below: it stays if none was added.
+            kept = (kept + whole) // 2
+            above = old[height][:kept] if kept else []
+            changed = {position // 2 for position in changed if position // 2 < kept}
+            for position in changed:
+                above[position] = _sha256(level[2 * position] + level[2 * position + 1]).digest()
+            rest = iter(level[2 * kept :])
+            above += [_sha256(left + right).digest() for left, right in zip(rest, rest, strict=True)]
+            self._levels.append(above)
+
+    @property
+    def leaves(self) -> Sequence[bytes]:
+        return self._levels[0]
+
+    def root(self, depth: int) -> bytes:
+        """Of the tree with 2^depth leaves: these, then zeros."""
+        *below, top = self._levels
+        return _lifted(top[0], len(below), depth) if top else _ZERO_HASHES[depth]
 
 
 def _type_of(hint: Any) -> SszType:
@@ -288,10 +371,6 @@ def _type_of(hint: Any) -> SszType:
         return hint.codec()
     python_type, mark = get_args(hint)
     return ListOf(_type_of(get_args(python_type)[0]), mark.limit) if isinstance(mark, Limit) else mark
-
-
-def _chunks(data: bytes) -> list[bytes]:
-    return [chunk(data[at : at + 32]) for at in range(0, len(data), 32)]
 
 
 def _offsets(parts: Sequence[bytes]) -> bytes:

@@ -25,7 +25,6 @@ from sqlalchemy import (
     create_engine,
     event,
     select,
-    text,
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -98,13 +97,15 @@ class DatabaseStore:
     def put(self, records: Sequence[Persist]) -> None:
         if not records:
             return
-        with self._translated(), self._writer.begin() as connection:
+        with self._translated():
             try:
-                with connection.begin_nested():
+                with self._writer.begin() as connection:
                     connection.execute(_records.insert(), [_row(record) for record in records])
-                return
-            except IntegrityError:
-                pass  # some are there already: look at each
+            except IntegrityError:  # some are there already, and nothing was written
+                self._put_each(records)
+
+    def _put_each(self, records: Sequence[Persist]) -> None:
+        with self._writer.begin() as connection:
             for record in records:
                 at = (_records.c.kind == record.kind) & (_records.c.key == record.key)
                 old = connection.execute(select(_records.c.value).where(at)).scalar()
@@ -177,7 +178,7 @@ def _engine(url: str, timeout_s: float) -> Engine:
     def begin(connection: Any) -> None:
         # A writer takes its lock at once: upgrading a read later could fail half-way.
         writes = connection.get_execution_options().get("writes")
-        connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -44,16 +44,19 @@ def pad(payload: bytes, size_classes: Sequence[int], *, random: Random) -> bytes
 
 
 def unpad(plaintext: bytes, size_classes: Sequence[int]) -> bytes:
-    """The payload. Raises Rejected PAD-1 to PAD-4; strict, so one payload has one padding up to its blinding."""
+    """The payload. Raises Rejected PAD-1 to PAD-4; strict, so one payload has one padding up to its blinding.
+
+    size_classes    ascending, as the genesis lists them
+    """
     if len(plaintext) < _PREFIX_BYTES or plaintext[:1] != _VERSION:
         raise Rejected("PAD-1", "the plaintext does not start with version 1")
     length = int.from_bytes(plaintext[1 + _BLINDING_BYTES : _PREFIX_BYTES], "big")
     end = _PREFIX_BYTES + length
     if end > len(plaintext):
         raise Rejected("PAD-2", f"the plaintext announces {length} payload bytes and holds fewer")
-    if any(plaintext[end:]):
+    if plaintext.count(0, end) != len(plaintext) - end:
         raise Rejected("PAD-3", "the padding is not zero")
-    if len(plaintext) != min((size for size in size_classes if size >= end), default=0):
+    if len(plaintext) != next((size for size in size_classes if size >= end), 0):
         raise Rejected("PAD-4", "the plaintext is not padded to the smallest size class that holds it")
     return plaintext[_PREFIX_BYTES:end]
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Annotated
 
 from encmempool.execution.ledger import LedgerState
+from encmempool.execution.pools import Pool
 from encmempool.ssz import (
     U8,
     U16,
@@ -23,6 +24,7 @@ from encmempool.ssz import (
     chunk,
     hash_pair,
     list_root,
+    merkleize,
     uint_chunk,
 )
 
@@ -34,8 +36,8 @@ MAX_SHARE_BYTES = 1 << 20
 MAX_KEY_BYTES = 1 << 10
 MAX_BATCH_KEY_BYTES = 1 << 28
 MAX_TOKENS = 1 << 8
-_STATE_DEPTH = 24
-_POOL_DEPTH = 10
+STATE_DEPTH = 24
+POOL_DEPTH = 10
 
 ZERO_HASH = bytes(32)
 
@@ -321,9 +323,17 @@ class Reveal(SszObject):
     positions: Annotated[tuple[Opened, ...], Limit(MAX_BATCH)]
 
 
+_PAYLOAD = ByteList(MAX_SIZE_CLASS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plaintext(SszObject):
-    payload: Annotated[bytes, ByteList(MAX_SIZE_CLASS)]
+    payload: Annotated[bytes, _PAYLOAD]
+
+
+def plaintext_root(payload: bytes) -> bytes:
+    """The root of the `Plaintext` with this payload, which is its only field."""
+    return _PAYLOAD.root(payload)
 
 
 # --- state -----------------------------------------------------------------------------------------------------------
@@ -348,34 +358,46 @@ class State(SszObject):
     """What execution depends on, every list in the ledger's ascending order."""
 
     height: U64
-    accounts: Annotated[tuple[Account, ...], Limit(1 << _STATE_DEPTH)]
-    token_balances: Annotated[tuple[TokenBalance, ...], Limit(1 << _STATE_DEPTH)]
-    pools: Annotated[tuple[PoolState, ...], Limit(1 << _POOL_DEPTH)]
+    accounts: Annotated[tuple[Account, ...], Limit(1 << STATE_DEPTH)]
+    token_balances: Annotated[tuple[TokenBalance, ...], Limit(1 << STATE_DEPTH)]
+    pools: Annotated[tuple[PoolState, ...], Limit(1 << POOL_DEPTH)]
 
 
 def state_root(state: LedgerState) -> bytes:
-    """The root of the `State` a ledger is in.
+    """The root of the `State` a ledger is in, from all its parts. `encmempool.state` keeps it from height to height.
 
-    Hashes straight from the leaves: this is done for every account at every height. A test holds the two equal.
+    Hashes straight from the leaves, without the objects. A test holds the two equal.
     """
-    accounts = [
-        hash_pair(hash_pair(chunk(a.address), uint_chunk(a.nonce)), hash_pair(uint_chunk(a.balance), ZERO_HASH))
-        for a in state.accounts
-    ]
-    tokens = [
-        hash_pair(hash_pair(chunk(b.token), chunk(b.owner)), hash_pair(uint_chunk(b.amount), ZERO_HASH))
-        for b in state.token_balances
-    ]
-    pools = [
-        hash_pair(
-            hash_pair(chunk(p.token0), chunk(p.token1)), hash_pair(uint_chunk(p.reserve0), uint_chunk(p.reserve1))
-        )
-        for p in state.pools
-    ]
-    return hash_pair(
-        hash_pair(uint_chunk(state.height), list_root(accounts, len(accounts), _STATE_DEPTH)),
-        hash_pair(list_root(tokens, len(tokens), _STATE_DEPTH), list_root(pools, len(pools), _POOL_DEPTH)),
+    accounts = [account_root(a.address, a.nonce, a.balance) for a in state.accounts]
+    tokens = [token_balance_root(b.token, b.owner, b.amount) for b in state.token_balances]
+    pools = [pool_root(pool) for pool in state.pools]
+    return combined_root(
+        state.height,
+        list_root(merkleize(accounts, STATE_DEPTH), len(accounts)),
+        list_root(merkleize(tokens, STATE_DEPTH), len(tokens)),
+        list_root(merkleize(pools, POOL_DEPTH), len(pools)),
     )
+
+
+def account_root(address: bytes, nonce: int, balance: int) -> bytes:
+    """The root of an `Account`."""
+    return hash_pair(hash_pair(chunk(address), uint_chunk(nonce)), hash_pair(uint_chunk(balance), ZERO_HASH))
+
+
+def token_balance_root(token: bytes, owner: bytes, amount: int) -> bytes:
+    return hash_pair(hash_pair(chunk(token), chunk(owner)), hash_pair(uint_chunk(amount), ZERO_HASH))
+
+
+def pool_root(pool: Pool) -> bytes:
+    return hash_pair(
+        hash_pair(chunk(pool.token0), chunk(pool.token1)),
+        hash_pair(uint_chunk(pool.reserve0), uint_chunk(pool.reserve1)),
+    )
+
+
+def combined_root(height: int, accounts: bytes, token_balances: bytes, pools: bytes) -> bytes:
+    """The root of a `State` from those of its fields."""
+    return hash_pair(hash_pair(uint_chunk(height), accounts), hash_pair(token_balances, pools))
 
 
 # --- signatures ------------------------------------------------------------------------------------------------------

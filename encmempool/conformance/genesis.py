@@ -12,6 +12,7 @@ from coincurve import PublicKey
 from encmempool import genesis as genesis_file, identity, keysets
 from encmempool.conformance.vectors import Json
 from encmempool.errors import Malformed
+from encmempool.ethereum import address_of
 from encmempool.network.ceremony import ceremony_id
 from encmempool.types import Erasure, Genesis, KeySet, SignedKeySet, signing_digest
 from threshold.curve import DEFAULT_BACKEND
@@ -53,7 +54,7 @@ def address(given: Json) -> Json:
         public_key = PublicKey(b"\x04" + _bytes(given["public_key"]))
     except ValueError as error:
         raise Malformed("not a public key") from error
-    return {"address": _hex(identity._address(public_key))}
+    return {"address": _hex(address_of(public_key.format(compressed=False)))}
 
 
 def sign(given: Json) -> Json:

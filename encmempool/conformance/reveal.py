@@ -87,7 +87,7 @@ def _content(given: Json) -> EthereumTransaction | Failure:
         value=int(given["value"]),
         data=from_hex(given["data"]),
         sender=bytes(20),
-        hash=bytes(32),
+        raw=b"",
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
@@ -114,6 +114,15 @@ class LedgerState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """Where a ledger may differ from the one it is a copy of: addresses, (token, owner), and pairs as in `Pool`."""
+
+    accounts: set[bytes] = field(default_factory=set)
+    tokens: set[tuple[bytes, bytes]] = field(default_factory=set)
+    pools: set[tuple[bytes, bytes]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Trade:
     """A swap that will succeed: what it moves, before anything is written."""
 
@@ -159,6 +168,7 @@ class Ledger:
         self.weth = weth
         self.base_fee = base_fee
         self.fee_recipient = fee_recipient
+        self.touched = Touched()
         self._height = 0
         self._burned = 0
         self._balances = dict(accounts)
@@ -216,6 +226,7 @@ class Ledger:
     def copy(self) -> Ledger:
         """An independent ledger in the same state."""
         twin = copy.copy(self)
+        twin.touched = Touched()
         twin._balances = dict(self._balances)
         twin._nonces = dict(self._nonces)
         twin._tokens = dict(self._tokens)
@@ -257,7 +268,7 @@ class Ledger:
         self._burned += burned
         self._credit(self.fee_recipient, fee - burned)
         self._credit(entry.sender, escrow - fee)
-        self._nonces[entry.sender] = self.nonce(entry.sender) + 1
+        self._use_nonce(entry.sender)
         return ExecutionReceipt(
             position=position,
             code=run.code,
@@ -274,17 +285,18 @@ class Ledger:
         payload = entry.payload
         if isinstance(payload, Failure):
             return _Run(code=payload.value, gas_used=entry.gas_limit)
-        intrinsic = min(intrinsic_gas(payload.data), entry.gas_limit)
+        intrinsic = intrinsic_gas(payload.data)
+        charged = min(intrinsic, entry.gas_limit)
         obstacle = self._obstacle(entry, payload, escrow)
         if obstacle:
-            return _Run(code=NOT_EXECUTABLE, reason=obstacle, gas_used=intrinsic)
+            return _Run(code=NOT_EXECUTABLE, reason=obstacle, gas_used=charged)
         gas_limit = min(payload.gas_limit, entry.gas_limit)
+        # Before anybody spends time on decoding what is not paid for.
+        run = self._call(entry.sender, payload, now_s, gas_limit, intrinsic) if intrinsic <= gas_limit else None
+        if run is not None and run.gas_used <= gas_limit:
+            return run
         # A limit below the intrinsic gas would otherwise buy a place in the batch for nothing.
-        out_of_gas = _Run(reason="out of gas", gas_used=max(gas_limit, intrinsic))
-        if intrinsic_gas(payload.data) > gas_limit:
-            return out_of_gas  # before anybody spends time on decoding what is not paid for
-        run = self._call(entry.sender, payload, now_s, gas_limit)
-        return run if run.gas_used <= gas_limit else out_of_gas
+        return _Run(reason="out of gas", gas_used=max(gas_limit, charged))
 
     def _obstacle(self, entry: Entry, payload: EthereumTransaction, escrow: int) -> str:
         if escrow < _reservation(entry):
@@ -297,8 +309,7 @@ class Ledger:
             return "balance does not cover the value"
         return ""
 
-    def _call(self, sender: bytes, payload: EthereumTransaction, now_s: int, gas_limit: int) -> _Run:
-        intrinsic = intrinsic_gas(payload.data)
+    def _call(self, sender: bytes, payload: EthereumTransaction, now_s: int, gas_limit: int, intrinsic: int) -> _Run:
         if not payload.data:
             refused = payload.to in (self.router, self.weth)
             return _Run(reason="contract takes no plain transfer" if refused else "", gas_used=TRANSFER_GAS)
@@ -381,16 +392,24 @@ class Ledger:
         else:
             self._credit_token(swap.path[-1], swap.recipient, trade.received)
         self._pools.update(trade.pools)
+        self.touched.pools.update(trade.pools)
+
+    def _use_nonce(self, address: bytes) -> None:
+        self._nonces[address] = self.nonce(address) + 1
+        self.touched.accounts.add(address)
 
     def _credit(self, address: bytes, amount: int) -> None:
-        balance = self.balance(address) + amount
+        balance = self._balances.get(address, 0) + amount
         assert balance >= 0
         self._balances[address] = balance
+        self.touched.accounts.add(address)
 
     def _credit_token(self, token: bytes, owner: bytes, amount: int) -> None:
-        balance = self.token_balance(token, owner) + amount
+        at = (token, owner)
+        balance = self._tokens.get(at, 0) + amount
         assert balance >= 0
-        self._tokens[token, owner] = balance
+        self._tokens[at] = balance
+        self.touched.tokens.add(at)
 
 
 def _reservation(entry: Entry) -> int:

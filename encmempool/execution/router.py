@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from struct import Struct
 
 import eth_abi
 from eth_abi.exceptions import DecodingError
@@ -26,10 +27,13 @@ class SwapKind(Enum):
     TOKENS_FOR_EXACT_TOKENS = bytes.fromhex("8803dbee")
 
 
-_ARGUMENTS = {
-    kind: ("uint256",) * (1 if kind is SwapKind.EXACT_ETH_FOR_TOKENS else 2) + ("address[]", "address", "uint256")
-    for kind in SwapKind
-}
+_KINDS = {kind.value: kind for kind in SwapKind}
+_AMOUNTS = {kind: 1 if kind is SwapKind.EXACT_ETH_FOR_TOKENS else 2 for kind in SwapKind}
+_ARGUMENTS = {kind: ("uint256",) * amounts + ("address[]", "address", "uint256") for kind, amounts in _AMOUNTS.items()}
+_HEADS = {kind: Struct("32s" * amounts + "32s 12s 20s 32s 32s") for kind, amounts in _AMOUNTS.items()}
+"""In canonical form: amounts, where the path starts, recipient, deadline; then the path, led by its length."""
+_WORD = 32
+_FILL = bytes(12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +55,10 @@ class Swap:
     deadline: int
 
     def __post_init__(self) -> None:
-        if not all(0 <= number < _UINT256_END for number in (self.exact, self.bound, self.deadline)):
+        end = _UINT256_END
+        if not (0 <= self.exact < end and 0 <= self.bound < end and 0 <= self.deadline < end):
             raise ValueError("amounts and deadline must fit 256 bits")
-        if not all(len(address) == 20 for address in (*self.path, self.recipient)):
+        if {len(self.recipient), *map(len, self.path)} != {20}:
             raise ValueError("addresses must have 20 bytes")
 
     @property
@@ -75,26 +80,47 @@ def decode(data: bytes, value: int) -> Swap:
     Stricter than the contract, which accepts padding and odd offsets: other encodings of a swap are refused, as
     is ether sent to a function that takes none. Raises Malformed.
     """
-    try:
-        kind = SwapKind(data[:4])
-    except ValueError as error:
-        raise Malformed(f"unknown selector 0x{data[:4].hex()}") from error
-    try:
-        *amounts, path, recipient, deadline = eth_abi.decode(_ARGUMENTS[kind], data[4:])
-    except (DecodingError, OverflowError) as error:
-        raise Malformed(f"arguments of {kind.name.lower()} do not decode") from error
-    if kind is SwapKind.EXACT_ETH_FOR_TOKENS:
-        amounts.insert(0, value)
-    elif value:
-        raise Malformed(f"{kind.name.lower()} takes no ether")
-    swap = Swap(
+    kind = _KINDS.get(data[:4])
+    if kind is None:
+        raise Malformed(f"unknown selector 0x{data[:4].hex()}")
+    head = _HEADS[kind]
+    if len(data) < 4 + head.size:
+        raise _refused(kind, data, value)
+    *amounts, start, fill, recipient, deadline, length = head.unpack_from(data, 4)
+    path = []
+    canonical = len(data) % _WORD == 4 and start == _word(head.size - _WORD) and fill == _FILL
+    for at in range(4 + head.size, len(data), _WORD):
+        canonical = canonical and data.startswith(_FILL, at)
+        path.append(data[at + 12 : at + _WORD])
+    canonical = canonical and length == _word(len(path))
+    takes_ether = kind is SwapKind.EXACT_ETH_FOR_TOKENS
+    if not canonical or (value and not takes_ether):
+        raise _refused(kind, data, value)
+    return Swap(
         kind=kind,
-        exact=amounts[0],
-        bound=amounts[1],
-        path=tuple(bytes.fromhex(token[2:]) for token in path),
-        recipient=bytes.fromhex(recipient[2:]),
-        deadline=deadline,
+        exact=value if takes_ether else _number(amounts[0]),
+        bound=_number(amounts[-1]),
+        path=tuple(path),
+        recipient=recipient,
+        deadline=_number(deadline),
     )
-    if encode(swap) != data:
-        raise Malformed(f"arguments of {kind.name.lower()} are not in canonical form")
-    return swap
+
+
+def _refused(kind: SwapKind, data: bytes, value: int) -> Malformed:
+    """What is wrong with calldata that is not canonical, or comes with ether it does not take."""
+    name = kind.name.lower()
+    try:
+        eth_abi.decode(_ARGUMENTS[kind], data[4:])
+    except (DecodingError, OverflowError):
+        return Malformed(f"arguments of {name} do not decode")
+    if value and kind is not SwapKind.EXACT_ETH_FOR_TOKENS:
+        return Malformed(f"{name} takes no ether")
+    return Malformed(f"arguments of {name} are not in canonical form")
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(_WORD, "big")
+
+
+def _number(word: bytes) -> int:
+    return int.from_bytes(word, "big")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
 from encmempool.errors import Rejected
+from encmempool.reveal import Follower
 from encmempool.store import perform
+from encmempool.types import EncryptedTransaction
 
 COMBINATIONS = [
     ("tdh2", "arrival"),
@@ -284,3 +287,39 @@ def test_pipeline_opens_although_a_member_abstained_after_its_vote(world):
     (executed,) = world.network.execute()
     assert executed.receipts[0].success
     assert [s.message.member for s in world.network.follower.shares(1)] == [2, 3, 4]
+
+
+def test_member_makes_a_proposal_of_what_it_checked_ahead(world):
+    """And decodes the rest: what the sequencer sends is what is voted on, with another signature as well."""
+    network = world.network
+    chain = network.seats[0].follower.chain
+    ahead, other = (world.transfer(person) for person in world.people[:2])
+    prepared = EncryptedTransaction.decode(ahead.encoded)
+    chain.prepare(prepared)
+    receipts = [network.submit(transaction.encoded) for transaction in (ahead, other)]
+    chain.prepare_receipt(receipts[0])
+    sent = network.commit()
+    proposal = chain.decode(sent.encoded)
+    assert proposal == sent
+    assert proposal.transactions[0] is prepared
+    assert proposal.receipts[0] is receipts[0]
+    forged = replace(sent, transactions=(replace(ahead, signature=bytes(65)), other))
+    assert chain.decode(forged.encoded).transactions[0].signature == bytes(65)
+    network.vote(proposal)
+    assert chain.decode(sent.encoded).transactions[0] is not prepared
+    (executed,) = network.reveal()
+    assert [receipt.code for receipt in executed.receipts] == ["executed"] * 2
+
+
+def test_follower_stores_a_certificate_once(world):
+    world.network.submit(world.transfer(world.people[0]).encoded)
+    proposal = world.network.commit()
+    certificate = world.network.vote(proposal)
+    follower = Follower(world.committee)
+    follower.propose(proposal)
+    (record,) = follower.certify(certificate)
+    assert record.value == certificate.encoded
+    assert follower.certify(certificate) == ()
+    with pytest.raises(Rejected) as caught:
+        follower.certify(replace(certificate, signatures=certificate.signatures[::-1]))
+    assert caught.value.rule == "CRT-3"

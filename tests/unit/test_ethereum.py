@@ -67,8 +67,9 @@ def test_decode_signed_agrees_with_eth_account_on_random_transactions() -> None:
         assert decoded == EthereumTransaction(
             **expected,
             sender=bytes.fromhex(Account.recover_transaction(raw)[2:]),
-            hash=theirs.hash,
+            raw=raw,
         ), f"seed {seed}"
+        assert decoded.hash == theirs.hash
         assert decoded.sender == bytes.fromhex(Account.from_key(key).address[2:])
 
 
@@ -94,6 +95,7 @@ def test_decode_signed_agrees_with_eth_account_on_random_transactions() -> None:
         (with_field(TO, []), "list out of place"),
         (with_field(ACCESS_LIST, [[b"\x11" * 20, []]]), "access list"),
         (with_field(ACCESS_LIST, b""), "access_list: not a list"),
+        (with_field(PARITY, b"").replace(b"\xc0\x80\xa0", b"\xc1\x80\xa0"), "access list"),
         (with_field(PRIORITY, b"\xff" * 8), "exceeds max_fee"),
         (with_field(PARITY, b"\x02"), "y_parity: 2"),
         (with_field(R, b""), "r: outside"),
@@ -153,6 +155,26 @@ def test_decode_signed_raises_nothing_but_malformed_on_corrupted_bytes() -> None
         except Malformed:
             refused += 1
     assert refused > 300, f"seed {seed}"
+
+
+def test_decode_signed_accepts_only_what_rlp_encodes_again() -> None:
+    seed = 8
+    random = Random(seed)
+    accepted = 0
+    for size in (0, 1, 2, 55, 56, 300):
+        raw = signed(data=random.randbytes(size))
+        body = rlp.codec.consume_length_prefix(raw, 1)[3]
+        for _ in range(400):
+            changed = bytearray(raw)
+            # The prefixes of the fields that are read by hand are many, and what they may lie about is the length.
+            changed[random.randrange(body, len(raw))] = random.choice([0, 0x7F, 0x80, 0x81, 0x82, 0xB7, 0xB8, 0xC0])
+            try:
+                decode_signed(bytes(changed))
+            except Malformed:
+                continue
+            accepted += 1
+            assert b"\x02" + bytes(rlp.encode(rlp.decode(bytes(changed[1:])))) == changed, f"seed {seed}"
+    assert accepted > 50, f"seed {seed}"
 
 
 def test_sign_transaction_refuses_an_address_of_another_size() -> None:

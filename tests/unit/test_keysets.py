@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
@@ -529,6 +531,21 @@ def test_precompute_keeps_the_newest_batches(committee, encrypt, alice, monkeypa
     for batch in (*batches, batches[4], batches[1], batches[0]):
         fresh.precompute(batch)
     assert calls == [0, 1, 2, 3, 4, 0]
+
+
+def test_precompute_of_one_batch_does_not_wait_for_that_of_another(committee, encrypt, alice, monkeypatch):
+    """Threads prepare batches side by side, and those that are prepared are at hand meanwhile."""
+    fresh, meeting = replace(committee), Barrier(3, timeout=30)
+    entry = fresh.verify_ciphertext(encrypt(fresh, alice))
+    batches = [Batch(key_id=fresh.key_set.key_id, height=height, round=1, entries=(entry,)) for height in range(3)]
+    monkeypatch.setattr(type(fresh.scheme), "precompute", lambda self, key, batch: batch.height)
+    fresh.precompute(batches[2])
+    monkeypatch.setattr(type(fresh.scheme), "precompute", lambda self, key, batch: (meeting.wait(), batch.height)[1])
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.map(fresh.precompute, batches[:2])
+        assert fresh.precompute(batches[2]) == 2
+        meeting.wait()
+        assert list(made) == [0, 1]
 
 
 # --- the key itself --------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def payload(to: bytes = BOB, value: int = 0, data: bytes = b"", gas_limit: int =
         value=value,
         data=data,
         sender=ALICE,
-        hash=bytes(32),
+        raw=b"",
     )
 
 

@@ -235,6 +235,9 @@ def test_expire_drops_nonces_that_were_executed_otherwise(pool, alice):
     pool.state.nonces[alice.address] = 1
     assert pool.mempool.expire(height=HEIGHT) == (overtaken,)
     assert pool.select() == [kept]
+    pool.state.nonces[alice.address] = 2
+    pool.mempool.executed([alice.address])
+    assert pool.mempool.expire(height=HEIGHT + 1) == (kept,)
 
 
 def test_size_counts_a_nonce_once_when_its_expired_transaction_is_restored_too(pool, alice):
@@ -263,6 +266,35 @@ def test_select_lists_what_is_ready_in_the_policys_order(pool, alice, bob, polic
     ]
     expected = [item.tx_id for item in committed_order(policy, candidates)]
     assert [transaction.tx_id for transaction in pool.select(policy=policy)] == expected
+
+
+def test_select_ranks_anew_for_another_policy(make_pool, alice, bob):
+    """As when a later key set has one; and what comes afterwards is ranked by the new one."""
+    pool = make_pool(batch_limit=1)
+    low = pool.admit(alice, 0, max_priority_fee_per_gas=GWEI)
+    high = pool.admit(bob, 0, max_priority_fee_per_gas=2 * GWEI)
+    assert pool.select(policy=Policy.ARRIVAL) == [low]
+    assert pool.select(policy=Policy.PRIORITY_FEE) == [high]
+    pool.mempool.commit([high])
+    highest = pool.admit(alice, 1, max_priority_fee_per_gas=9 * GWEI)
+    pool.mempool.commit([low])
+    pool.state.nonces[alice.address] = 1
+    pool.mempool.executed([alice.address])
+    assert pool.select(policy=Policy.PRIORITY_FEE) == [highest]
+    assert pool.select(policy=Policy.ARRIVAL) == [highest]
+
+
+def test_select_and_expire_find_what_waits_while_many_others_come_and_go(make_pool, alice, bob):
+    """What is kept of transactions that are gone is dropped on the way."""
+    pool = make_pool(batch_limit=1)
+    waiting = pool.admit(bob, 0, valid_until=HEIGHT + 50)
+    for nonce in range(40):
+        pool.mempool.commit([pool.admit(alice, nonce)])
+        pool.state.nonces[alice.address] = nonce + 1
+        pool.mempool.executed([alice.address])
+        assert pool.mempool.expire(height=HEIGHT + nonce) == ()
+        assert pool.select(height=HEIGHT + nonce) == [waiting]
+    assert pool.mempool.expire(height=HEIGHT + 51) == (waiting,)
 
 
 def test_select_changes_nothing(pool, alice):
@@ -421,7 +453,7 @@ def test_expire_drops_what_its_key_no_longer_covers(pool, alice, next_terms):
 
 def test_expire_drops_what_waits_for_a_key_without_rounds(pool, alice):
     waiting = pool.admit(alice, valid_until=50)
-    pool.mempool.epochs.use_up(pool.terms.key_set.key_id, height=HEIGHT)
+    pool.mempool.use_up(pool.terms.key_set.key_id, height=HEIGHT)
     assert pool.mempool.expire(height=HEIGHT) == ()
     assert pool.mempool.expire(height=HEIGHT + 1) == (waiting,)
 

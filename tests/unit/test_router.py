@@ -4,6 +4,7 @@ from random import Random
 
 import eth_abi
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from encmempool.errors import Malformed
 from encmempool.ethereum import keccak256
@@ -99,6 +100,58 @@ def test_decode_raises_nothing_but_malformed_on_corrupted_bytes() -> None:
         else:
             assert encode(decoded) == corrupted
     assert refused > 100, f"seed {seed}"
+
+
+def expected(data: bytes, value: int) -> Swap | str:
+    """By the ABI library: decode, encode again, compare."""
+    kind = SwapKind(data[:4])
+    types = SIGNATURES[kind].partition("(")[2][:-1].split(",")
+    try:
+        *amounts, path, recipient, deadline = eth_abi.decode(types, data[4:])
+    except (eth_abi.exceptions.DecodingError, OverflowError):
+        return "do not decode"
+    if kind is SwapKind.EXACT_ETH_FOR_TOKENS:
+        amounts.insert(0, value)
+    elif value:
+        return "takes no ether"
+    swap = Swap(
+        kind=kind,
+        exact=amounts[0],
+        bound=amounts[1],
+        path=tuple(bytes.fromhex(token[2:]) for token in path),
+        recipient=bytes.fromhex(recipient[2:]),
+        deadline=deadline,
+    )
+    return swap if encode(swap) == data else "canonical form"
+
+
+@st.composite
+def calldata(draw: st.DrawFn) -> bytes:
+    """That of a swap, with up to three words or bytes changed, and sometimes cut or lengthened."""
+    amounts, addresses = st.integers(0, 2**256 - 1), st.binary(min_size=20, max_size=20)
+    fields = {"exact": amounts, "bound": amounts, "recipient": addresses, "deadline": amounts}
+    path = st.lists(addresses, max_size=4).map(tuple)
+    data = bytearray(encode(draw(st.builds(Swap, kind=st.sampled_from(SwapKind), path=path, **fields))))
+    for _ in range(draw(st.integers(0, 3))):
+        word = draw(st.integers(0, (len(data) - 4) // 32 - 1))
+        if draw(st.booleans()):
+            data[4 + 32 * word + draw(st.integers(0, 31))] = draw(st.integers(0, 255))
+        else:
+            number = draw(st.sampled_from((0, 1, 2, 3, 96, 128, 160, 192, 2**160, 2**256 - 1)))
+            data[4 + 32 * word : 36 + 32 * word] = number.to_bytes(32, "big")
+    end = draw(st.sampled_from((None, None, None, -1, -32, -64)))
+    return bytes(data[:end]) + draw(st.sampled_from((b"", b"", b"", b"\0", bytes(32))))
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=calldata(), value=st.sampled_from((0, 0, 1, 2**255)))
+def test_decode_agrees_with_the_abi_library(data: bytes, value: int) -> None:
+    result = expected(data, value)
+    if isinstance(result, Swap):
+        assert decode(data, value) == result
+    else:
+        with pytest.raises(Malformed, match=result):
+            decode(data, value)
 
 
 @pytest.mark.parametrize("change", [{"exact": 2**256}, {"bound": -1}, {"recipient": b"\x01"}, {"path": (A, b"")}])

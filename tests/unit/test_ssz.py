@@ -346,6 +346,48 @@ def test_decoding_is_refused_when_a_packed_list_is_cut_inside_an_integer():
         types.Allocation.decode(encoded[:-1])
 
 
+# --- decoding with objects at hand -----------------------------------------------------------------------------------
+
+
+def proposal_of(*transactions: types.EncryptedTransaction) -> types.Proposal:
+    commitment = types.SignedCommitment(message=SIGNED[types.OrderCommitment], signature=SIGNATURE)
+    receipt = types.SignedReceipt(message=SIGNED[types.Receipt], signature=SIGNATURE)
+    return types.Proposal(commitment=commitment, transactions=transactions, receipts=(receipt,) * len(transactions))
+
+
+def test_decoding_refers_to_the_objects_at_hand_and_decodes_the_others():
+    other = replace(transaction, ciphertext=b"\x07" * 416)
+    proposal = proposal_of(transaction, other)
+    receipt = types.SignedReceipt.decode(proposal.receipts[0].encoded)
+    known = {item.encoded: item for item in (transaction, receipt)}
+    decoded = types.Proposal.decode(proposal.encoded, known)
+    assert decoded == proposal
+    assert (decoded.encoded, decoded.root) == (proposal.encoded, proposal.root)
+    assert decoded.transactions[0] is transaction
+    assert decoded.transactions[1] is not other
+    assert all(item is receipt for item in decoded.receipts)
+
+
+def test_decoding_takes_no_object_of_another_kind():
+    proposal = proposal_of(transaction)
+    decoded = types.Proposal.decode(proposal.encoded, {transaction.encoded: header})
+    assert decoded.transactions == (transaction,)
+
+
+def test_decoding_is_as_strict_with_objects_at_hand():
+    proposal = proposal_of(transaction, transaction)
+    known = {transaction.encoded: transaction}
+    for at in range(0, len(proposal.encoded), 7):
+        changed = proposal.encoded[:at] + bytes([proposal.encoded[at] ^ 1]) + proposal.encoded[at + 1 :]
+        try:
+            expected = types.Proposal.decode(changed)
+        except Malformed:
+            with pytest.raises(Malformed):
+                types.Proposal.decode(changed, known)
+        else:
+            assert types.Proposal.decode(changed, known) == expected
+
+
 # --- encoding what no encoding exists for ----------------------------------------------------------------------------
 
 
@@ -411,6 +453,12 @@ def test_tx_id_stays_when_only_the_signature_differs():
 def test_tx_id_differs_when_header_or_ciphertext_do():
     others = [replace(transaction, header=replace(header, nonce=1)), replace(transaction, ciphertext=b"\x08" * 416)]
     assert len({transaction.tx_id, *(other.tx_id for other in others)}) == 3
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64, 65, 370, 1 << 16])
+def test_plaintext_root_equals_the_objects(size):
+    payload = bytes(at % 251 for at in range(size))
+    assert types.plaintext_root(payload) == types.Plaintext(payload=payload).root
 
 
 STATE = LedgerState(
