@@ -261,7 +261,7 @@ def _curve_inputs(backend: Backend) -> Inputs:
 
 def _pairing(backend: Backend, inputs: Inputs) -> Work:
     p, q = backend.g1.decode(inputs["p"]), backend.g2.decode(inputs["q"])
-    return lambda: backend.pairing(p, q)
+    return lambda: backend.gt_encode(backend.pairing(p, q))
 
 
 def _multiply_g1(backend: Backend, inputs: Inputs) -> Work:

@@ -59,10 +59,11 @@ pub trait Engine: Sync + Sized + 'static {
 
 /// What `work` makes of all items from 0 to `count`, in pieces of a multiple of `unit`, on all threads.
 pub fn in_parallel<R: Send>(count: usize, unit: usize, work: impl Fn(Range<usize>) -> Vec<R> + Sync) -> Vec<R> {
-    let threads = rayon::current_num_threads();
-    if threads == 1 || count <= unit {
+    // The number of threads is asked for last: outside of a pool, where few items are done, the question starts one.
+    if count <= unit.max(2) || rayon::current_num_threads() == 1 {
         return work(0..count);
     }
+    let threads = rayon::current_num_threads();
     let piece = count.div_ceil(4 * threads).div_ceil(unit) * unit;
     let pieces: Vec<Vec<R>> =
         (0..count.div_ceil(piece)).into_par_iter().map(|at| work(at * piece..count.min((at + 1) * piece))).collect();

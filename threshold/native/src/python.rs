@@ -144,13 +144,22 @@ macro_rules! on_engine {
 static POOL: Mutex<Option<(u32, usize, Arc<ThreadPool>)>> = Mutex::new(None);
 
 const MOST_THREADS: usize = 1024;
+/// Fewer values than this do not fill lanes and are not worth other threads.
+const FEW: usize = 3;
+/// What is given for the number where the work is much for any number.
+const MANY: usize = usize::MAX;
+
+fn check_threads(threads: usize) -> PyResult<()> {
+    if (1..=MOST_THREADS).contains(&threads) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("threads must be 1 to {MOST_THREADS}, not {threads}")))
+}
 
 /// A child after a fork has none of its parent's threads, and perhaps a lock that nobody will open again: so it makes a
 /// pool of its own, never waits for the lock, and leaves the other pool as it is.
 fn pool(threads: usize) -> PyResult<Arc<ThreadPool>> {
-    if !(1..=MOST_THREADS).contains(&threads) {
-        return Err(PyValueError::new_err(format!("threads must be 1 to {MOST_THREADS}, not {threads}")));
-    }
+    check_threads(threads)?;
     let process = std::process::id();
     let mut kept = POOL.try_lock().ok();
     if let Some(Some((of, size, pool))) = kept.as_deref()
@@ -169,8 +178,13 @@ fn pool(threads: usize) -> PyResult<Arc<ThreadPool>> {
     Ok(made)
 }
 
-/// Without the interpreter lock, on that many threads.
-fn released<R: Send>(py: Python<'_>, threads: usize, work: impl FnOnce() -> R + Send) -> PyResult<R> {
+/// Without the interpreter lock, on that many threads; work on one item or two on this one, since to hand it over takes
+/// as long as to do it.
+fn released<R: Send>(py: Python<'_>, threads: usize, items: usize, work: impl FnOnce() -> R + Send) -> PyResult<R> {
+    if items < FEW {
+        check_threads(threads)?;
+        return Ok(py.detach(work));
+    }
     let pool = pool(threads)?;
     Ok(py.detach(|| pool.install(work)))
 }
@@ -299,9 +313,9 @@ fn g2_identity() -> G2 {
 #[pyfunction]
 fn g1_decode(py: Python<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<Option<G1>>> {
     let encoded = pieces::<G1_BYTES>(buffer)?;
-    let decoded = released(py, threads, || {
+    let decoded = released(py, threads, encoded.len(), || {
         // One point alone does not fill the lanes.
-        if encoded.len() < 3 { Portable::g1_decode(&encoded) } else { on_engine!(E => E::g1_decode(&encoded)) }
+        if encoded.len() < FEW { Portable::g1_decode(&encoded) } else { on_engine!(E => E::g1_decode(&encoded)) }
     })?;
     Ok(decoded.into_iter().map(|point| point.map(G1)).collect())
 }
@@ -309,7 +323,7 @@ fn g1_decode(py: Python<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<Opti
 #[pyfunction]
 fn g2_decode(py: Python<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<Option<G2>>> {
     let encoded = pieces::<G2_BYTES>(buffer)?;
-    let decoded = released(py, threads, || {
+    let decoded = released(py, threads, encoded.len(), || {
         in_parallel(encoded.len(), 1, |range| {
             let decode = |bytes: &[u8; G2_BYTES]| {
                 let mut affine = blst_p2_affine::default();
@@ -383,7 +397,7 @@ macro_rules! group {
         /// RFC 9380, with SHA-256, SSWU and random oracles.
         #[pyfunction]
         fn $hash(py: Python<'_>, messages: Buffers, dst: &[u8], threads: usize) -> PyResult<Vec<$kind>> {
-            let hashed = released(py, threads, || {
+            let hashed = released(py, threads, messages.len(), || {
                 in_parallel(messages.len(), 1, |range| {
                     let hash = |message: &PyBackedBytes| {
                         let (data, length) = (message.as_ptr(), message.len());
@@ -414,13 +428,18 @@ group!(
 fn g1_multiply(py: Python<'_>, list: Points<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<G1>> {
     let (points, scalars) = (points(&list), scalars(buffer, list.len())?);
     let digits: Vec<[u64; 4]> = scalars.iter().map(digits).collect();
-    Ok(wrapped(released(py, threads, || on_engine!(E => E::g1_store(&E::g1_multiply(&E::g1_load(&points), &digits))))?))
+    Ok(wrapped(released(py, threads, points.len(), || {
+        if points.len() < FEW {
+            return Portable::g1_multiply(&points, &digits);
+        }
+        on_engine!(E => E::g1_store(&E::g1_multiply(&E::g1_load(&points), &digits)))
+    })?))
 }
 
 #[pyfunction]
 fn g2_multiply(py: Python<'_>, list: Points2<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<G2>> {
     let (points, scalars) = (points2(&list), scalars(buffer, list.len())?);
-    Ok(wrapped2(released(py, threads, || {
+    Ok(wrapped2(released(py, threads, points.len(), || {
         in_parallel(points.len(), 1, |range| {
             let product = |at: usize| {
                 let bytes = to_little_endian(&scalars[at]);
@@ -435,7 +454,7 @@ fn g2_multiply(py: Python<'_>, list: Points2<'_>, buffer: &[u8], threads: usize)
 #[pyfunction]
 fn g1_msm(py: Python<'_>, list: Points<'_>, rows: Buffers, threads: usize) -> PyResult<Vec<G1>> {
     let (points, rows) = (points(&list), rows_of_scalars(&rows, list.len())?);
-    Ok(wrapped(released(py, threads, || {
+    Ok(wrapped(released(py, threads, rows.iter().map(Vec::len).sum(), || {
         let sum = |row: &Vec<Scalar>| on_engine!(E => E::g1_msm(&points[..row.len()], row));
         if let [row] = &rows[..] {
             return vec![sum(row)];
@@ -447,7 +466,7 @@ fn g1_msm(py: Python<'_>, list: Points<'_>, rows: Buffers, threads: usize) -> Py
 #[pyfunction]
 fn g2_msm(py: Python<'_>, list: Points2<'_>, rows: Buffers, threads: usize) -> PyResult<Vec<G2>> {
     let (points, rows) = (points2(&list), rows_of_scalars(&rows, list.len())?);
-    Ok(wrapped2(released(py, threads, || {
+    Ok(wrapped2(released(py, threads, rows.iter().map(Vec::len).sum(), || {
         let sum = |row: &Vec<Scalar>| {
             let part = |range: std::ops::Range<usize>| vec![pippenger_g2(&points[range.clone()], &row[range])];
             let parts = in_parallel(row.len(), 64, part);
@@ -514,7 +533,7 @@ macro_rules! fixed_base {
                     vec![product(scalar)]
                 } else {
                     let each = |range: std::ops::Range<usize>| scalars[range].iter().map(product).collect();
-                    released(py, threads, || in_parallel(scalars.len(), 1, each))?
+                    released(py, threads, scalars.len(), || in_parallel(scalars.len(), 1, each))?
                 };
                 Ok($wrap(products))
             }
@@ -551,8 +570,12 @@ fixed_base!(
 #[pyfunction]
 fn g2_prepare(py: Python<'_>, list: Points2<'_>, threads: usize) -> PyResult<Vec<G2>> {
     let points = points2(&list);
-    let lines: Vec<AnyLines> =
-        released(py, threads, || on_engine!(E => E::lines(&points).into_iter().map(<E as Kept>::kept).collect()))?;
+    let lines: Vec<AnyLines> = released(
+        py,
+        threads,
+        points.len(),
+        || on_engine!(E => E::lines(&points).into_iter().map(<E as Kept>::kept).collect()),
+    )?;
     Ok(points.into_iter().zip(lines).map(|(point, lines)| G2 { point, lines: Some(lines) }).collect())
 }
 
@@ -565,8 +588,9 @@ fn pairings(py: Python<'_>, products: Listed<(Points<'_>, Points2<'_>)>, threads
         let qs: Vec<(blst_p2, Option<AnyLines>)> = qs.iter().map(|q| (q.point, q.lines.clone())).collect();
         pairs.push((points(ps), qs));
     }
-    let values = released(py, threads, || {
-        if pairs.iter().map(|(ps, _)| ps.len()).sum::<usize>() < 3 {
+    let size = pairs.iter().map(|(ps, _)| ps.len()).sum();
+    let values = released(py, threads, size, || {
+        if size < FEW {
             return pairs.iter().map(short_product).collect();
         }
         on_engine!(E => long_products::<E>(&pairs))
@@ -623,8 +647,8 @@ fn finish(py: Python<'_>, list: &Values<'_>, threads: usize) -> PyResult<Vec<bls
     if pending.is_empty() {
         return Ok(values);
     }
-    let finished = released(py, threads, || {
-        if pending.len() < 3 {
+    let finished = released(py, threads, pending.len(), || {
+        if pending.len() < FEW {
             return pending.iter().map(portable::hard_part).collect();
         }
         on_engine!(E => E::gt_store(&E::gt_finish(&E::gt_load(&pending))))
@@ -651,7 +675,7 @@ fn gt_one() -> Gt {
 fn gt_multiply(py: Python<'_>, a: Values<'_>, b: Values<'_>, threads: usize) -> PyResult<Vec<Gt>> {
     same_length(a.len(), b.len())?;
     let ([a, b], finished) = aligned(py, [&a, &b], threads)?;
-    let products = released(py, threads, || {
+    let products = released(py, threads, a.len(), || {
         in_parallel(a.len(), 16, |range| range.map(|at| portable::times(&a[at], &b[at])).collect())
     })?;
     Ok(products.into_iter().map(|value| Gt { value, finished }).collect())
@@ -667,8 +691,8 @@ fn gt_invert(a: PyRef<'_, Gt>) -> Gt {
 fn gt_power(py: Python<'_>, list: Values<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<Gt>> {
     let exponents: Vec<Recoded> = scalars(buffer, list.len())?.iter().map(recode).collect();
     let ([values, _], finished) = aligned(py, [&list, &Listed(Vec::new())], threads)?;
-    let powers = released(py, threads, || {
-        if values.len() < 3 {
+    let powers = released(py, threads, values.len(), || {
+        if values.len() < FEW {
             return values.iter().zip(&exponents).map(|(value, k)| portable::power(value, k)).collect();
         }
         let exponents: Vec<&Recoded> = exponents.iter().collect();
@@ -733,9 +757,9 @@ impl ToeplitzMatrix {
         }
         #[cfg(target_arch = "x86_64")]
         if WITH_IFMA.load(Ordering::Relaxed) {
-            return Ok(Self(AnyToeplitz::Ifma(released(py, threads, || Toeplitz::new(&points))?)));
+            return Ok(Self(AnyToeplitz::Ifma(released(py, threads, MANY, || Toeplitz::new(&points))?)));
         }
-        Ok(Self(AnyToeplitz::Portable(released(py, threads, || Toeplitz::new(&points))?)))
+        Ok(Self(AnyToeplitz::Portable(released(py, threads, MANY, || Toeplitz::new(&points))?)))
     }
 
     #[getter]
@@ -753,7 +777,7 @@ impl ToeplitzMatrix {
             let message = format!("{} entries are too many for a matrix of size {}", points.len(), self.size());
             return Err(PyValueError::new_err(message));
         }
-        Ok(unfinished(released(py, threads, || match &self.0 {
+        Ok(unfinished(released(py, threads, MANY, || match &self.0 {
             AnyToeplitz::Portable(matrix) => matrix.multiply(&points),
             #[cfg(target_arch = "x86_64")]
             AnyToeplitz::Ifma(matrix) => Ifma::gt_store(&matrix.multiply(&points)),
@@ -788,6 +812,7 @@ fn g1_transform(py: Python<'_>, list: Points<'_>, inverse: bool, threads: usize)
     Ok(wrapped(released(
         py,
         threads,
+        MANY,
         || on_engine!(E => E::g1_store(&transform.apply::<OfG1<E>>(&E::g1_load(&points), inverse))),
     )?))
 }
@@ -795,7 +820,7 @@ fn g1_transform(py: Python<'_>, list: Points<'_>, inverse: bool, threads: usize)
 #[pyfunction]
 fn g2_transform(py: Python<'_>, list: Points2<'_>, inverse: bool, threads: usize) -> PyResult<Vec<G2>> {
     let (points, transform) = (points2(&list), transform(py, list.len())?);
-    Ok(wrapped2(released(py, threads, || transform.apply::<OfG2>(&points, inverse))?))
+    Ok(wrapped2(released(py, threads, MANY, || transform.apply::<OfG2>(&points, inverse))?))
 }
 
 #[pyfunction]
@@ -805,6 +830,7 @@ fn gt_transform(py: Python<'_>, list: Values<'_>, inverse: bool, threads: usize)
     let result = released(
         py,
         threads,
+        MANY,
         || on_engine!(E => E::gt_store(&transform.apply::<OfGt<E>>(&E::gt_load(&values), inverse))),
     )?;
     Ok(result.into_iter().map(|value| Gt { value, finished }).collect())
