@@ -300,9 +300,10 @@ class Follower:
                     break  # what was executed is handed over first; the next call says what is wrong
                 raise
             executed = self._run(ready, batch_key)
-            self._adopt(executed)
-            if executed.reveal is not None:
-                records.append(_reveal_record(height, executed.reveal))
+            with self._stage("store"):
+                self._adopt(executed)
+                if executed.reveal is not None:
+                    records.append(_reveal_record(height, executed.reveal))
             done.append(executed)
         return tuple(records), tuple(done)
 

@@ -10,10 +10,11 @@ partial_decrypt by t members, combine, decrypt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from threshold import entropy
 from threshold.encoding import Reader, sized, u64
 from threshold.entropy import Random
 from threshold.errors import ThresholdError
@@ -21,6 +22,8 @@ from threshold.hashing import Tag, tagged_hash
 from threshold.keys import KeyGenerationParty, KeyShare, Limits, PublicMaterial, ResharingSeat, Seat
 
 MAX_BATCH_KEY_BYTES = 1 << 28
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,14 +244,32 @@ class ResharingScheme(Scheme, Protocol):
         """A party of the ceremony that shares the same key anew among the same or other members."""
 
 
+def verify_one(scheme: Scheme, public_key: Any, ciphertext: bytes, *, aad: bytes, height: int) -> VerifiedCiphertext:
+    """`verify_ciphertext` by way of `verify_ciphertexts`."""
+    candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
+    (verified,) = scheme.verify_ciphertexts(public_key, [candidate], random=entropy.system)
+    if isinstance(verified, ThresholdError):
+        raise verified
+    return verified
+
+
+def each_or_error(make: Callable[..., _Made], *columns: Sequence[Any]) -> list[_Made | ThresholdError]:
+    """What is made of each row, or what is wrong with it. ValueError for columns of unequal lengths."""
+    made: list[_Made | ThresholdError] = []
+    for row in zip(*columns, strict=True):
+        try:
+            made.append(make(*row))
+        except ThresholdError as error:
+            made.append(error)
+    return made
+
+
 def verify_each(
     scheme: Scheme, public_key: Any, candidates: Sequence[Candidate]
 ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
     """`verify_ciphertexts` one by one."""
-    results: list[VerifiedCiphertext | ThresholdError] = []
-    for given in candidates:
-        try:
-            results.append(scheme.verify_ciphertext(public_key, given.ciphertext, aad=given.aad, height=given.height))
-        except ThresholdError as error:
-            results.append(error)
-    return tuple(results)
+
+    def verify(given: Candidate) -> VerifiedCiphertext:
+        return scheme.verify_ciphertext(public_key, given.ciphertext, aad=given.aad, height=given.height)
+
+    return tuple(each_or_error(verify, candidates))

@@ -54,6 +54,7 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
+    verify_one,
 )
 from threshold.schemes.key_generation import (
     resharing_party,
@@ -223,11 +224,7 @@ class Fptx:
     ) -> VerifiedCiphertext:
         """FPT-1 and FPT-2, which make the identity the sender's own. Not that the ciphertext opens: what was made for
         another identity gives garbage, the same for everybody. Three decodings in G2 and one signature."""
-        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
-        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
-        if isinstance(verified, ThresholdError):
-            raise verified
-        return verified
+        return verify_one(self, public_key, ciphertext, aad=aad, height=height)
 
     def verify_ciphertexts(
         self, public_key: FptxPublicKey, candidates: Sequence[Candidate], *, random: Random

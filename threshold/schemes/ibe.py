@@ -49,6 +49,7 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
+    verify_one,
 )
 from threshold.schemes.key_generation import resharing_party, shared_scalar_material, shared_scalar_party
 from threshold.setup import dealer
@@ -172,11 +173,7 @@ class Ibe:
     ) -> VerifiedCiphertext:
         """IBE-1, which is all that can be checked: not that it opens, nor for which height, key or associated data it
         was made. `height` is what it is addressed to. One decoding in G2."""
-        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
-        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
-        if isinstance(verified, ThresholdError):
-            raise verified
-        return verified
+        return verify_one(self, public_key, ciphertext, aad=aad, height=height)
 
     def verify_ciphertexts(
         self, public_key: IbePublicKey, candidates: Sequence[Candidate], *, random: Random

@@ -64,7 +64,17 @@ from threshold.proofs import (
     verify_knowledge_batch,
 )
 from threshold.schemes import one_point
-from threshold.schemes.base import Batch, BatchKey, Candidate, SchemeInfo, Share, Undecryptable, VerifiedCiphertext
+from threshold.schemes.base import (
+    Batch,
+    BatchKey,
+    Candidate,
+    SchemeInfo,
+    Share,
+    Undecryptable,
+    VerifiedCiphertext,
+    each_or_error,
+    verify_one,
+)
 from threshold.schemes.key_generation import DerivedSelfTest
 from threshold.setup import multiparty, multiparty_messages, punctured
 from threshold.symmetric import TAG_BYTES, AuthenticationFailed, derive_key, seal, unseal
@@ -290,11 +300,7 @@ class SimpleBte:
         self, public_key: SimpleBtePublicKey, ciphertext: bytes, *, aad: bytes, height: int
     ) -> VerifiedCiphertext:
         """Three multiplications."""
-        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
-        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
-        if isinstance(verified, ThresholdError):
-            raise verified
-        return verified
+        return verify_one(self, public_key, ciphertext, aad=aad, height=height)
 
     def verify_ciphertexts(
         self, public_key: SimpleBtePublicKey, candidates: Sequence[Candidate], *, random: Random
@@ -407,13 +413,7 @@ class SimpleBte:
                 proof=KnowledgeProof(commitment=commitment, response=response),
             )
 
-        read: list[_Claim | ThresholdError] = []
-        for parts in zip(candidates, headers, points, commitments, strict=True):
-            try:
-                read.append(claim(*parts))
-            except ThresholdError as error:
-                read.append(error)
-        return read
+        return each_or_error(claim, candidates, headers, points, commitments)
 
     def _unproven(self, claims: dict[int, _Claim], random: Random) -> list[int]:
         """The keys of the claims that break SBT-2."""

@@ -38,6 +38,8 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
+    each_or_error,
+    verify_one,
 )
 from threshold.schemes.key_generation import resharing_party, shared_scalar_material, shared_scalar_party
 from threshold.setup import dealer, reshare
@@ -182,11 +184,7 @@ class Tdh2:
         self, public_key: Tdh2PublicKey, ciphertext: bytes, *, aad: bytes, height: int
     ) -> VerifiedCiphertext:
         """Two fixed-base and two 128-bit multiplications."""
-        candidate = Candidate(ciphertext=ciphertext, aad=aad, height=height)
-        (verified,) = self.verify_ciphertexts(public_key, [candidate], random=entropy.system)
-        if isinstance(verified, ThresholdError):
-            raise verified
-        return verified
+        return verify_one(self, public_key, ciphertext, aad=aad, height=height)
 
     def verify_ciphertexts(
         self, public_key: Tdh2PublicKey, candidates: Sequence[Candidate], *, random: Random
@@ -302,13 +300,7 @@ class Tdh2:
             )
             return _Claim(candidate=given, parsed=parsed, ubar=required(ubar), e=e, f=f)
 
-        read: list[_Claim | ThresholdError] = []
-        for parts in zip(candidates, headers, us, ubars, strict=True):
-            try:
-                read.append(claim(*parts))
-            except ThresholdError as error:
-                read.append(error)
-        return read
+        return each_or_error(claim, candidates, headers, us, ubars)
 
     def _combined(self, accepted: _Accepted) -> bytes:
         points = {member: points for member, (_, points) in accepted.items()}
