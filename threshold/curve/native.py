@@ -26,6 +26,7 @@ from threshold.curve.backend import (
     Point,
     Toeplitz,
     require_same_length,
+    required,
 )
 from threshold.curve.threads import threads
 from threshold.errors import BackendUnavailable, Malformed
@@ -87,20 +88,13 @@ class _Group(Generic[Point]):
         self._fixed_base = getattr(native, f"{name}FixedBase")
 
     def decode(self, data: bytes) -> Point:
-        (result,) = self.decode_each((data,))
-        if isinstance(result, Malformed):
-            raise result
-        return result
+        return required(self.decode_each((data,))[0])
 
     def decode_each(self, encoded: Sequence[bytes]) -> tuple[Point | Malformed, ...]:
         fitting = [data for data in encoded if len(data) == self.size_bytes]
         points = iter(self._decode(b"".join(fitting), threads()))
-        return tuple(
-            [
-                next(points) or self._refusal(data) if len(data) == self.size_bytes else self._refusal(data)
-                for data in encoded
-            ]
-        )
+        found = [next(points) if len(data) == self.size_bytes else None for data in encoded]
+        return tuple([point or self._refusal(data) for point, data in zip(found, encoded, strict=True)])
 
     def _refusal(self, data: bytes) -> Malformed:
         if len(data) != self.size_bytes:

@@ -33,8 +33,8 @@ pub trait Engine: Sync + Sized + 'static {
     fn g1_store(points: &[Self::G1]) -> Vec<blst_p1>;
     fn g1_add(a: &[Self::G1], b: &[Self::G1]) -> Vec<Self::G1>;
     fn g1_negate(a: &[Self::G1]) -> Vec<Self::G1>;
-    /// Each point by its own scalar, in base |x|.
-    fn g1_multiply(a: &[Self::G1], digits: &[[u64; 4]]) -> Vec<Self::G1>;
+    /// Each point by its own scalar.
+    fn g1_multiply(a: &[Self::G1], scalars: &[Scalar]) -> Vec<Self::G1>;
     fn g1_times_x(a: &[Self::G1]) -> Vec<Self::G1>;
     fn g1_times_x_squared(a: &[Self::G1]) -> Vec<Self::G1>;
     /// The sum of each point times its scalar.

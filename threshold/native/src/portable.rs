@@ -5,7 +5,7 @@ use blst::*;
 use crate::engine::{Engine, G1_BYTES, Product, in_parallel};
 use crate::msm::{X_SQUARED, pippenger_g1};
 use crate::recoding::{Recoded, STEPS, TABLE};
-use crate::scalar::{Scalar, X, bit_length, from_digits, to_little_endian};
+use crate::scalar::{Scalar, X, bit_length, to_little_endian};
 
 pub struct Portable;
 
@@ -159,11 +159,8 @@ impl Engine for Portable {
         each(a, negated)
     }
 
-    fn g1_multiply(a: &[blst_p1], digits: &[[u64; 4]]) -> Vec<blst_p1> {
-        both(a, digits, |point, digits| {
-            let scalar = from_digits(digits);
-            multiplied(point, &to_little_endian(&scalar), bit_length(&scalar))
-        })
+    fn g1_multiply(a: &[blst_p1], scalars: &[Scalar]) -> Vec<blst_p1> {
+        both(a, scalars, |point, scalar| multiplied(point, &to_little_endian(scalar), bit_length(scalar)))
     }
 
     fn g1_times_x(a: &[blst_p1]) -> Vec<blst_p1> {

@@ -17,7 +17,7 @@ use crate::ifma::{self, Ifma};
 use crate::msm::pippenger_g2;
 use crate::portable::{self, Portable, blst};
 use crate::recoding::{Recoded, recode};
-use crate::scalar::{Fr, SCALAR_BYTES, Scalar, bit_length, digits, from_bytes, to_little_endian};
+use crate::scalar::{Fr, SCALAR_BYTES, Scalar, bit_length, from_bytes, to_little_endian};
 use crate::toeplitz::Toeplitz;
 use crate::transform::{OfFr, OfG1, OfG2, OfGt, Transform};
 
@@ -138,6 +138,18 @@ macro_rules! on_engine {
         type $E = Portable;
         $body
     }};
+}
+
+/// The same, but on blst alone where there are too few values to fill lanes.
+macro_rules! on_engine_for {
+    ($count:expr, $E:ident => $body:expr) => {
+        if $count < FEW {
+            type $E = Portable;
+            $body
+        } else {
+            on_engine!($E => $body)
+        }
+    };
 }
 
 /// The pool of the last call, with the process and the number of threads it is for.
@@ -313,10 +325,7 @@ fn g2_identity() -> G2 {
 #[pyfunction]
 fn g1_decode(py: Python<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<Option<G1>>> {
     let encoded = pieces::<G1_BYTES>(buffer)?;
-    let decoded = released(py, threads, encoded.len(), || {
-        // One point alone does not fill the lanes.
-        if encoded.len() < FEW { Portable::g1_decode(&encoded) } else { on_engine!(E => E::g1_decode(&encoded)) }
-    })?;
+    let decoded = released(py, threads, encoded.len(), || on_engine_for!(encoded.len(), E => E::g1_decode(&encoded)))?;
     Ok(decoded.into_iter().map(|point| point.map(G1)).collect())
 }
 
@@ -427,13 +436,12 @@ group!(
 #[pyfunction]
 fn g1_multiply(py: Python<'_>, list: Points<'_>, buffer: &[u8], threads: usize) -> PyResult<Vec<G1>> {
     let (points, scalars) = (points(&list), scalars(buffer, list.len())?);
-    let digits: Vec<[u64; 4]> = scalars.iter().map(digits).collect();
-    Ok(wrapped(released(py, threads, points.len(), || {
-        if points.len() < FEW {
-            return Portable::g1_multiply(&points, &digits);
-        }
-        on_engine!(E => E::g1_store(&E::g1_multiply(&E::g1_load(&points), &digits)))
-    })?))
+    Ok(wrapped(released(
+        py,
+        threads,
+        points.len(),
+        || on_engine_for!(points.len(), E => E::g1_store(&E::g1_multiply(&E::g1_load(&points), &scalars))),
+    )?))
 }
 
 #[pyfunction]
@@ -647,12 +655,12 @@ fn finish(py: Python<'_>, list: &Values<'_>, threads: usize) -> PyResult<Vec<bls
     if pending.is_empty() {
         return Ok(values);
     }
-    let finished = released(py, threads, pending.len(), || {
-        if pending.len() < FEW {
-            return pending.iter().map(portable::hard_part).collect();
-        }
-        on_engine!(E => E::gt_store(&E::gt_finish(&E::gt_load(&pending))))
-    })?;
+    let finished = released(
+        py,
+        threads,
+        pending.len(),
+        || on_engine_for!(pending.len(), E => E::gt_store(&E::gt_finish(&E::gt_load(&pending)))),
+    )?;
     for (at, value) in at.into_iter().zip(finished) {
         values[at] = value;
     }
@@ -692,11 +700,8 @@ fn gt_power(py: Python<'_>, list: Values<'_>, buffer: &[u8], threads: usize) -> 
     let exponents: Vec<Recoded> = scalars(buffer, list.len())?.iter().map(recode).collect();
     let ([values, _], finished) = aligned(py, [&list, &Listed(Vec::new())], threads)?;
     let powers = released(py, threads, values.len(), || {
-        if values.len() < FEW {
-            return values.iter().zip(&exponents).map(|(value, k)| portable::power(value, k)).collect();
-        }
         let exponents: Vec<&Recoded> = exponents.iter().collect();
-        on_engine!(E => E::gt_store(&E::gt_power(&E::gt_load(&values), &exponents)))
+        on_engine_for!(values.len(), E => E::gt_store(&E::gt_power(&E::gt_load(&values), &exponents)))
     })?;
     Ok(powers.into_iter().map(|value| Gt { value, finished }).collect())
 }

@@ -53,20 +53,6 @@ pub fn digits(scalar: &Scalar) -> [u64; 4] {
     result
 }
 
-/// The scalar that such digits make.
-pub fn from_digits(digits: &[u64; 4]) -> Scalar {
-    let mut value: Scalar = [0; 4];
-    for digit in digits.iter().rev() {
-        let mut carry = u128::from(*digit);
-        for word in &mut value {
-            carry += u128::from(*word) * u128::from(X);
-            *word = carry as u64;
-            carry >>= 64;
-        }
-    }
-    value
-}
-
 /// A scalar in Montgomery form, for arithmetic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fr(blst_fr);

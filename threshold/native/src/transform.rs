@@ -11,21 +11,20 @@ use blst::*;
 use crate::engine::{Engine, in_parallel};
 use crate::portable::blst;
 use crate::recoding::{Recoded, recode};
-use crate::scalar::{Fr, Scalar, digits, root_of_unity, seed, to_little_endian};
+use crate::scalar::{Fr, Scalar, root_of_unity, seed, to_little_endian};
 
 /// A scalar in all the forms that multiplications ask for.
 #[derive(Clone)]
 pub struct Factor {
     fr: Fr,
     scalar: Scalar,
-    digits: [u64; 4],
     recoded: Recoded,
 }
 
 impl Factor {
     pub fn new(fr: Fr) -> Self {
         let scalar = fr.scalar();
-        Self { fr, scalar, digits: digits(&scalar), recoded: recode(&scalar) }
+        Self { fr, scalar, recoded: recode(&scalar) }
     }
 }
 
@@ -86,7 +85,7 @@ impl<E: Engine> Module for OfG1<E> {
     }
 
     fn multiply(a: &[E::G1], factors: &[&Factor]) -> Vec<E::G1> {
-        E::g1_multiply(a, &factors.iter().map(|factor| factor.digits).collect::<Vec<_>>())
+        E::g1_multiply(a, &factors.iter().map(|factor| factor.scalar).collect::<Vec<_>>())
     }
 
     fn quarter_turn(a: &[E::G1]) -> Vec<E::G1> {

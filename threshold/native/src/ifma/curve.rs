@@ -6,12 +6,12 @@
 use std::array::from_fn;
 
 use super::fp::{self, Fp, LANES, Limbs, mask, simd};
-use crate::scalar::X;
+use crate::msm::{signed_halves, window_digits, windows};
+use crate::scalar::{Scalar, X};
 
 /// 3b, for y^2 = x^3 + b with b = 4.
 const B3: i64 = 12;
 const WINDOW: usize = 4;
-const WINDOWS: usize = 128 / WINDOW + 1;
 const TABLE: usize = (1 << (WINDOW - 1)) + 1;
 
 /// One point outside the vector registers.
@@ -104,13 +104,13 @@ simd! {
         result
     }
 
-    /// In each lane another point of the subgroup by another scalar, given in base |x|.
-    pub fn multiply(a: &G1, scalars: [&[u64; 4]; LANES], beta: &Fp) -> G1 {
-        let digits = scalars.map(halves).map(|pair| pair.map(windows));
-        let column = |half: usize, window: usize| digits.map(|pair| pair[half][window]);
+    /// In each lane another point of the subgroup by another scalar.
+    pub fn multiply(a: &G1, scalars: [&Scalar; LANES], beta: &Fp) -> G1 {
+        let digits = scalars.map(|scalar| signed_halves(scalar).map(|half| window_digits(half, WINDOW)));
+        let column = |half: usize, window: usize| digits.each_ref().map(|pair| pair[half][window]);
         // Scalars that are short in all lanes take fewer steps.
         let lengths = [0, 1].map(|half| {
-            (0..WINDOWS).rev().find(|window| column(half, *window) != [0; LANES]).map_or(0, |window| window + 1)
+            (0..windows(WINDOW)).rev().find(|window| column(half, *window) != [0; LANES]).map_or(0, |window| window + 1)
         });
         let tables = tables(a, beta);
         let mut result = identity();
@@ -187,27 +187,10 @@ simd! {
         result
     }
 
-    fn lookup(table: &[[LimbsG1; LANES]; TABLE], digits: &[i8; LANES]) -> G1 {
+    fn lookup(table: &[[LimbsG1; LANES]; TABLE], digits: &[i32; LANES]) -> G1 {
         let mut result = load(from_fn(|lane| &table[digits[lane].unsigned_abs() as usize][lane]));
         let negative = mask(digits.map(|digit| digit < 0));
         result.y = fp::select(negative, &result.y, &fp::negate(&result.y));
         result
     }
-}
-
-/// A scalar in base x^2.
-pub fn halves(digits: &[u64; 4]) -> [u128; 2] {
-    let x = u128::from(X);
-    [u128::from(digits[0]) + x * u128::from(digits[1]), u128::from(digits[2]) + x * u128::from(digits[3])]
-}
-
-/// In base 16 with digits -8..8.
-fn windows(mut value: u128) -> [i8; WINDOWS] {
-    let mut carry = 0;
-    from_fn(|_| {
-        let digit = (value & 15) as i8 + carry;
-        value >>= WINDOW;
-        carry = i8::from(digit > 8);
-        digit - 16 * carry
-    })
 }

@@ -139,10 +139,10 @@ simd! {
         in_lanes!(a.len(), curve::store, |at| curve::negate(&curve::load(at.map(|i| &a[i]))))
     }
 
-    fn g1_multiply(a: &[LimbsG1], digits: &[[u64; 4]]) -> Vec<LimbsG1> {
+    fn g1_multiply(a: &[LimbsG1], scalars: &[Scalar]) -> Vec<LimbsG1> {
         let beta = fp::load_all(&CONSTANTS.beta);
         in_lanes!(a.len(), curve::store, |at| {
-            curve::multiply(&curve::load(at.map(|i| &a[i])), at.map(|i| &digits[i]), &beta)
+            curve::multiply(&curve::load(at.map(|i| &a[i])), at.map(|i| &scalars[i]), &beta)
         })
     }
 
@@ -226,13 +226,12 @@ simd! {
         fp::invert_all(&mut inverses, &mut points.iter().map(|point| point.y).collect::<Vec<_>>());
         let mut terms = Vec::with_capacity(rows.len());
         for ((row, point), inverse) in rows.iter().zip(&points).zip(&inverses) {
-            // 1/y = Z/Y and x/y = X/Y
-            let y_inverse = fp::multiply(&point.z, inverse);
-            let identity = fp::is_zero(&y_inverse);
+            // 1/y = Z/Y and x/y = X/Y, both 0 for the identity. Its lines are then v w alone, of which the easy part
+            // makes 1: w^(p^6) = -w, and p^2 + 1 is even.
             terms.push(Term {
-                active: mask(from_fn(|lane| row[lane].is_some() && !identity[lane])),
+                active: mask(row.map(|pair| pair.is_some())),
                 lines: row.map(|pair| pair.map_or(&spare.1[..], |(_, lines)| lines)),
-                y_inverse,
+                y_inverse: fp::multiply(&point.z, inverse),
                 x_over_y: fp::multiply(&point.x, inverse),
             });
         }
@@ -343,7 +342,7 @@ fn is_larger(a: &blst_fp) -> bool {
 
 type Pair<'a> = (&'a LimbsG1, &'a [Line]);
 
-/// The k-th pair of a product, if it has one and it is not the identity's.
+/// The k-th pair of a product, if it has one and its point in G2 is not the identity.
 fn pair<'a>(product: &'a Product<Ifma>, k: usize) -> Option<Pair<'a>> {
     Some((product.points.get(k)?, product.lines[k].0.as_deref()?))
 }
@@ -389,9 +388,9 @@ impl Engine for Ifma {
         spread!(g1_negate(a))
     }
 
-    fn g1_multiply(a: &[LimbsG1], digits: &[[u64; 4]]) -> Vec<LimbsG1> {
-        assert_eq!(a.len(), digits.len());
-        spread!(g1_multiply(a, digits))
+    fn g1_multiply(a: &[LimbsG1], scalars: &[Scalar]) -> Vec<LimbsG1> {
+        assert_eq!(a.len(), scalars.len());
+        spread!(g1_multiply(a, scalars))
     }
 
     fn g1_times_x(a: &[LimbsG1]) -> Vec<LimbsG1> {
