@@ -31,17 +31,13 @@ from encmempool import genesis as genesis_file
 from encmempool.documents import decode_json
 from encmempool.errors import EnvironmentProblem, Malformed
 from encmempool.identity import Identity
+from encmempool.locking import exclusive
 from encmempool.store import DatabaseStore
 from encmempool.types import Genesis, KeySet, SignedKeySet
 from threshold import entropy
 from threshold.curve import ORDER
 from threshold.keys import KeyShare, parameter_digest
 from threshold.symmetric import KEY_BYTES, AuthenticationFailed, seal, unseal
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - not on this platform
-    fcntl = None  # type: ignore[assignment]
 
 DEVELOPMENT_MNEMONIC = "test test test test test test test test test test test junk"
 """The well-known phrase of local Ethereum networks: these ten keys are public."""
@@ -162,14 +158,8 @@ class Home:
     def locked(self) -> Iterator[None]:
         """One process at a time acts in a home: two could sign two things."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "lock", "w") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise EnvironmentProblem(
-                        f"another process is using {self.path}: wait for it to end, or choose another --home"
-                    ) from None
+        taken = f"another process is using {self.path}: wait for it to end, or choose another --home"
+        with exclusive(self.path / "lock", taken):
             yield
 
     def generated_password(self, *, create: bool = False) -> Password | None:

@@ -610,33 +610,22 @@ def _leaks() -> Iterator[Arm]:
         changes=_habitual,
         strategies=(),
     )
-    for exposure, name, what in (
-        (Exposure.SEALED, "ladder", "tips follow size; gas on the ladder"),
-        (Exposure.GAS, "open", "tips follow size; exact gas limits"),
+    gas = ("fee and gas", "such tips and gas limits", _tips_follow_size)
+    size = ("the ciphertext's size", "such lengths", _unchanged)
+    for name, what, exposure, (mark, meant, changes) in (
+        ("T7e/ladder", "tips follow size; gas on the ladder", Exposure.SEALED, gas),
+        ("T7e/open", "tips follow size; exact gas limits", Exposure.GAS, gas),
+        ("T7f/padded", "padded ciphertexts", Exposure.SEALED, size),
+        ("T7f/open", "ciphertexts as long as their payload", Exposure.SIZE, size),
     ):
         yield _sealed(
-            f"T7e/{name}",
+            name,
             f"leak: {what}",
             kind=PublicMark,
             group=Group.LEAK,
-            sees=f"{_BYTES}; what such tips and gas limits meant before",
-            mark="fee and gas",
-            changes=_tips_follow_size,
-            exposure=exposure,
-            strategies=(),
-        )
-    for exposure, name, what in (
-        (Exposure.SEALED, "padded", "padded ciphertexts"),
-        (Exposure.SIZE, "open", "ciphertexts as long as their payload"),
-    ):
-        yield _sealed(
-            f"T7f/{name}",
-            f"leak: {what}",
-            kind=PublicMark,
-            group=Group.LEAK,
-            sees=f"{_BYTES}; what such lengths meant before",
-            mark="the ciphertext's size",
-            changes=_unchanged,
+            sees=f"{_BYTES}; what {meant} meant before",
+            mark=mark,
+            changes=changes,
             exposure=exposure,
             strategies=(),
         )

@@ -26,15 +26,11 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - not on this platform
-    fcntl = None  # type: ignore[assignment]
-
 import numpy as np
 from numpy.typing import NDArray
 
 from encmempool.errors import EnvironmentProblem
+from encmempool.locking import exclusive
 from encmempool.measure.arms import select
 from encmempool.measure.laboratory import COLUMNS, MAX_BLOCKS, Config, Laboratory, Tally, make_flow
 from encmempool.measure.leaks import FEWEST, leak_score
@@ -194,7 +190,9 @@ class _Parts:
             raise EnvironmentProblem(f"{output.parent} cannot be written to: choose another --output")
         folder = output.with_name(output.name + ".parts")
         folder.mkdir(exist_ok=True)
-        with _held(folder):
+        # Two runs would mix their chunks.
+        taken = f"another run is writing to {folder}: wait for it to end, or choose another --output"
+        with exclusive(folder / _LOCK, taken):
             parts = cls(folder)
             try:
                 parts._claim(config, resume=resume)
@@ -265,20 +263,6 @@ class _Parts:
 
 class _Damaged(Exception):
     """A chunk's file is not what was written."""
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Two runs would mix their chunks."""
-    with open(folder / _LOCK, "w") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise EnvironmentProblem(
-                    f"another run is writing to {folder}: wait for it to end, or choose another --output"
-                ) from None
-        yield
 
 
 def _inputs(config: Config) -> dict[str, str | None]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from cli import bench_peers
 from encmempool.bench.peer_jobs import FILE_KEY, MESSAGE, jobs
-from encmempool.bench.peers import DIRECTORY
+from encmempool.bench.peers import DIRECTORY, PEERS
+from encmempool.bench.sampling import LEAST_ROUNDS
 from threshold.curve import ORDER, Backend, load_backend
 from threshold.errors import Rejected
 from threshold.schemes import shutter
 
+ROOT = Path(__file__).resolve().parents[2]
 BATCH = 3
 JOBS = {(job.name, job.params.get("members", 0)): job for job in jobs(BATCH)}
 BACKEND = load_backend()
@@ -106,3 +111,14 @@ def test_shutter_inputs_of_another_key_are_refused() -> None:
     other = shutter.key_share(BACKEND, 7, inputs["identity"])
     with pytest.raises(Rejected, match="SHU-3"):
         job.prepare(BACKEND.name, {**inputs, "key": other})()
+
+
+def test_command_offers_the_peers_and_rounds_that_there_are() -> None:
+    assert tuple(peer.name for peer in PEERS) == bench_peers.NAMES
+    assert bench_peers.LEAST_ROUNDS == LEAST_ROUNDS
+
+
+def test_start_of_a_command_loads_no_benchmarks() -> None:
+    loaded = "import sys, cli.main; print([name for name in sys.modules if name.startswith('encmempool.bench')])"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
