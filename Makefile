@@ -81,7 +81,7 @@ native-test: ## format, lints and tests of the native backend's own code
 install: $(STAMP) ## the virtual environment with the `encmempool` command
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build threshold/native/target *.egg-info
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install it, or run  make PYTHON=/path/to/python3" >&2; exit 3; }
