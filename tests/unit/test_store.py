@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from encmempool.errors import Conflict, EnvironmentProblem, StorageError
-from encmempool.store import SCHEMA_VERSION, DatabaseStore, MemoryStore, perform
+from encmempool.store import PAGE_BYTES, DatabaseStore, MemoryStore, perform
 from threshold.sansio import Persist, Send
 
 
@@ -32,9 +38,48 @@ def open_store(path):
         yield lambda **options: stack.enter_context(contextlib.closing(DatabaseStore.sqlite(path, **options)))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite in memory", "postgresql"])
 def store(request):
-    return MemoryStore() if request.param == "memory" else request.getfixturevalue("open_store")()
+    if request.param == "memory":
+        return MemoryStore()
+    return request.getfixturevalue(f"on_{request.param.replace(' ', '_')}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request):
+    """A store that reads page by page."""
+    return request.getfixturevalue(f"on_{request.param}")
+
+
+@pytest.fixture
+def on_sqlite(open_store):
+    return open_store()
+
+
+@pytest.fixture
+def on_sqlite_in_memory():
+    with contextlib.closing(DatabaseStore("sqlite:///:memory:")) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def one_on_postgresql(postgresql):
+    """For all tests: opening takes longer than all that most of them do."""
+    with postgresql.database() as url, contextlib.closing(DatabaseStore(url)) as store:
+        yield store, lambda: postgresql.execute("DELETE FROM records", database=url)
+
+
+@pytest.fixture
+def on_postgresql(one_on_postgresql):
+    store, clear = one_on_postgresql
+    yield store
+    clear()
+
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    monkeypatch.setattr("encmempool.store.PAGE_ROWS", 3)
+    monkeypatch.setattr("encmempool.store.PAGE_BYTES", 100)
 
 
 # --- the contract ----------------------------------------------------------------------------------------------------
@@ -69,11 +114,249 @@ def test_scan_lists_one_kind_by_ascending_key(store):
     assert list(store.scan("nothing")) == []
 
 
-def test_scan_does_not_see_what_is_put_during_it(store):
-    store.put([record(1), record(3)])
+@pytest.mark.parametrize(
+    "start", [b"", b"\0", b"\x01", b"\x01\0", b"\x01\x01", b"\x02", b"\xff", b"\xff\0"], ids=bytes.hex
+)
+def test_scan_begins_with_the_first_key_that_is_not_less_than_start(store, start):
+    keys = [b"", b"\x01", b"\x01\0", b"\x02\x03", b"\xff"]
+    store.put([record(key) for key in keys] + [record(b"\x05", kind="share")])
+    assert [key for key, _ in store.scan("vote", start=start)] == [key for key in keys if key >= start]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3, 4, 7, 8, 12])
+def test_scan_lists_at_most_limit_records(store, small_pages, limit):
+    store.put([record(key) for key in range(10)])
+    found = store.scan("vote", start=record(2).key, limit=limit)
+    assert [key for key, _ in found] == [record(key).key for key in range(2, min(2 + limit, 10))]
+
+
+def test_scan_raises_when_the_limit_is_negative(store):
+    with pytest.raises(ValueError, match="at most -1 records"):
+        store.scan("vote", limit=-1)
+
+
+@pytest.mark.parametrize("sizes", [(1,), (40,), (99, 1), (1, 99), (100, 101), (0, 150, 50, 50, 1)], ids=str)
+def test_scan_lists_every_record_once_over_several_pages(store, small_pages, sizes):
+    records = [record(key, bytes([key]) * sizes[key % len(sizes)]) for key in range(8)]
+    for count, added in enumerate(records):
+        store.put([added])
+        assert list(store.scan("vote")) == [(record.key, record.value) for record in records[: count + 1]]
+
+
+@pytest.mark.parametrize("taken", [0, 2, 3, 7])
+def test_scan_lists_in_order_all_that_was_there_when_records_are_put_during_it(store, small_pages, taken):
+    there = [record(key).key for key in range(1, 20, 2)]
+    store.put([record(key) for key in there])
     found = store.scan("vote")
-    store.put([record(2)])
-    assert [key for key, _ in found] == [record(1).key, record(3).key]
+    keys = [key for key, _ in itertools.islice(found, taken)]
+    store.put([record(key) for key in range(0, 21)])
+    keys += [key for key, _ in found]
+    assert keys == sorted(set(keys))
+    assert set(there) <= set(keys)
+
+
+@pytest.mark.parametrize("taken", [0, 2, 3, 7])
+def test_scan_lists_all_that_remains_when_records_are_erased_during_it(store, small_pages, taken):
+    store.put([record(key) for key in range(20)])
+    found = store.scan("vote")
+    keys = [key for key, _ in itertools.islice(found, taken)]
+    store.erase("vote", below=record(10).key)
+    keys += [key for key, _ in found]
+    assert keys == sorted(set(keys))
+    assert {record(key).key for key in range(10, 20)} <= set(keys)
+
+
+@pytest.fixture
+def before_second_page(database, monkeypatch):
+    """Does something when a scan knows where its second page ends and has not read it yet."""
+
+    def at_that_moment(action) -> None:
+        read, calls = database._read, itertools.count()
+
+        def interrupted(query):
+            if next(calls) == 3:
+                action()
+            return read(query)
+
+        monkeypatch.setattr(database, "_read", interrupted)
+
+    return at_that_moment
+
+
+def test_scan_lists_all_that_was_there_when_a_page_fills_before_it_is_read(database, small_pages, before_second_page):
+    there = [record(key).key for key in range(1, 20, 2)]
+    database.put([record(key) for key in range(1, 20, 2)])
+    before_second_page(lambda: database.put([record(key) for key in range(0, 20, 2)]))
+    keys = [key for key, _ in database.scan("vote")]
+    assert keys == sorted(set(keys))
+    assert set(there) <= set(keys)
+
+
+def test_scan_keeps_its_limit_when_a_page_fills_before_it_is_read(database, small_pages, before_second_page):
+    database.put([record(key) for key in range(1, 20, 2)])
+    before_second_page(lambda: database.put([record(key) for key in range(0, 20, 2)]))
+    assert len(list(database.scan("vote", limit=5))) == 5
+
+
+@pytest.mark.parametrize("below", [9, 12], ids=["a part", "all"])
+def test_scan_lists_the_rest_when_a_page_is_erased_before_it_is_read(database, small_pages, before_second_page, below):
+    database.put([record(key) for key in range(1, 20, 2)])
+    before_second_page(lambda: database.erase("vote", below=record(below).key))
+    rest = [key for key in range(1, 20, 2) if key < 6 or key >= below]
+    assert [key for key, _ in database.scan("vote")] == [record(key).key for key in rest]
+
+
+def test_scan_holds_a_page_and_not_everything(database):
+    database.put([record(key, bytes(PAGE_BYTES // 4)) for key in range(40)])
+    tracemalloc.start()
+    try:
+        assert sum(len(value) for _, value in database.scan("vote")) == 10 * PAGE_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 4 * PAGE_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_last_returns_the_record_with_the_highest_key(store):
+    store.put(
+        [record(b"\x7f", b"low"), record(b"\x80", b"high"), record(b"\x80", b"other", kind="share"), record(b"a")]
+    )
+    assert store.last("vote") == (b"\x80", b"high")
+    assert store.last("share") == (b"\x80", b"other")
+
+
+def test_last_returns_none_when_there_is_no_record_of_the_kind(store):
+    store.put([record(1)])
+    assert store.last("share") is None
+
+
+def test_erase_deletes_all_records_of_one_kind(store):
+    store.put([record(1), record(2), record(1, kind="share")])
+    store.erase("vote")
+    assert list(store.scan("vote")) == []
+    assert store.get("vote", record(1).key) is None
+    assert [key for key, _ in store.scan("share")] == [record(1).key]
+
+
+def test_erase_deletes_the_records_with_lower_keys(store):
+    keys = [b"", b"\x01", b"\x01\0", b"\x80", b"\xff"]
+    store.put([record(key) for key in keys] + [record(b"", kind="share")])
+    store.erase("vote", below=b"\x80")
+    assert [key for key, _ in store.scan("vote")] == [b"\x80", b"\xff"]
+    assert [key for key, _ in store.scan("share")] == [b""]
+
+
+def test_erase_below_the_empty_key_deletes_nothing(store):
+    store.put([record(b"")])
+    store.erase("vote", below=b"")
+    assert store.last("vote") == (b"", b"value")
+
+
+def test_an_erased_key_can_be_written_with_another_value(store):
+    store.put([record(1, b"one")])
+    store.erase("vote")
+    store.put([record(1, b"two")])
+    assert store.get("vote", record(1).key) == b"two"
+
+
+@pytest.mark.parametrize("wrong", [record(b"k", kind="v" * 33), record(b"k" * 129)], ids=["kind", "key"])
+def test_put_raises_when_a_kind_or_key_is_too_long(store, wrong):
+    with pytest.raises(ValueError, match=r"a kind of .* characters with a key of .* bytes"):
+        store.put([record(1), wrong])
+    assert list(store.scan("vote")) == []
+
+
+def test_put_takes_the_longest_kind_and_key(store):
+    longest = record(b"k" * 128, kind="v" * 32)
+    store.put([longest])
+    assert list(store.scan(longest.kind)) == [(longest.key, longest.value)]
+
+
+def test_several_threads_read_while_one_writes(store):
+    """A reader that saw a record finds all that were written before it, and no half of a batch."""
+    done = threading.Event()
+
+    def write() -> None:
+        try:
+            for number in range(25):
+                store.put([record(number, kind=kind) for kind in ("vote", "share")])
+        finally:
+            done.set()
+
+    def read() -> int:
+        rounds = 0
+        while not (done.is_set() and rounds):
+            votes = [key for key, _ in store.scan("vote")]
+            assert votes == [record(number).key for number in range(len(votes))]
+            assert all(store.get("share", key) == b"value" for key in votes[-3:])
+            newest = store.last("vote")
+            assert not votes or newest[0] >= votes[-1]
+            rounds += 1
+            done.wait(0.001)
+        return rounds
+
+    with ThreadPoolExecutor(5) as pool:
+        readers = [pool.submit(read) for _ in range(4)]
+        pool.submit(write).result()
+        assert all(reader.result() for reader in readers)
+    assert len(list(store.scan("vote"))) == 25
+
+
+def test_threads_that_write_the_same_key_find_one_winner(store):
+    def write(name: bytes) -> list[bool]:
+        won = []
+        for number in range(20):
+            try:
+                store.put([record(number, name), record(number, name, kind="share")])
+                won.append(True)
+            except Conflict:
+                won.append(False)
+        return won
+
+    names = [b"left", b"right", b"third"]
+    with ThreadPoolExecutor(len(names)) as pool:
+        outcomes = dict(zip(names, pool.map(write, names), strict=True))
+    for number in range(20):
+        (winner,) = [name for name in names if outcomes[name][number]]
+        assert store.get("vote", record(number).key) == store.get("share", record(number).key) == winner
+
+
+keys = st.binary(max_size=3)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.lists(st.tuples(keys, st.binary(max_size=1)), max_size=4)),
+        st.tuples(st.just("erase"), st.none() | keys),
+        st.tuples(st.just("scan"), keys, st.none() | st.integers(0, 5)),
+    ),
+    max_size=20,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(steps=steps)
+def test_sqlite_does_what_memory_does(small_pages, steps):
+    memory, database = MemoryStore(), DatabaseStore("sqlite:///:memory:")
+    with contextlib.closing(database):
+        for name, *arguments in steps:
+            if name == "put":
+                records = [record(key, value) for key, value in arguments[0]]
+                assert refused(memory, records) == refused(database, records)
+            elif name == "erase":
+                memory.erase("vote", below=arguments[0])
+                database.erase("vote", below=arguments[0])
+            else:
+                start, limit = arguments
+                expected = list(memory.scan("vote", start=start, limit=limit))
+                assert list(database.scan("vote", start=start, limit=limit)) == expected
+            assert database.last("vote") == memory.last("vote")
+        assert list(database.scan("vote")) == list(memory.scan("vote"))
+
+
+def refused(store, records) -> bool:
+    try:
+        store.put(records)
+    except Conflict:
+        return True
+    return False
 
 
 def test_one_key_may_be_used_by_every_kind(store):
@@ -266,27 +549,137 @@ def test_reading_raises_when_the_file_is_cut_short(open_store, path):
         list(open_store().scan("vote"))
 
 
+def files_with(path: Path, secret: bytes) -> list[str]:
+    """Of the database, its log and its index of the log."""
+    return [file.name for file in path.parent.iterdir() if secret in file.read_bytes()]
+
+
+@pytest.mark.parametrize("size", [32, 900, 5000, 100_000])
+def test_erase_leaves_no_byte_of_the_values_in_the_files(open_store, path, size):
+    store = open_store()
+    secret = b"only once"
+    for number in range(20):
+        store.put([record(number), record(number, number.to_bytes(9, "big") + secret * (size // 9), kind="secret")])
+    assert files_with(path, secret)
+    store.erase("secret")
+    assert files_with(path, secret) == []
+    assert len(list(store.scan("vote"))) == 20
+
+
+def test_erase_leaves_no_byte_of_values_that_moved_between_pages(open_store, path):
+    """Records of all sizes come and go among the secrets. SQLite's secure_delete alone leaves some in this run."""
+    store, secret = open_store(), b"SECRETSECRET"
+    source = random.Random(134)
+    for _ in range(source.randrange(1, 30)):
+        batch = []
+        for _ in range(source.randrange(1, 30)):
+            hidden = source.random() < 0.5
+            size = source.choice([20, 60, 200, 900, 3000, 5000, 20000])
+            value = secret * (size // 12 + 1) if hidden else source.randbytes(size)
+            batch.append(record(source.randbytes(8), value, kind="secret" if hidden else "vote"))
+        store.put(batch)
+        if source.random() < 0.3:
+            store.erase("vote", below=source.randbytes(1))
+    store.erase("secret")
+    assert files_with(path, secret) == []
+
+
+def test_erase_below_a_key_overwrites_what_it_deletes(open_store, path):
+    store = open_store()
+    store.put([record(1, b"only once" * 100), record(2)])
+    store.erase("vote", below=record(2).key)
+    assert files_with(path, b"only once") == []
+
+
+def test_erase_raises_while_a_reader_holds_on_and_completes_when_called_again(open_store, path):
+    store = open_store(timeout_s=0.05)
+    store.put([record(1, b"only once" * 100)])
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM records").fetchone()
+        with pytest.raises(StorageError, match="is locked by another process"):
+            store.erase("vote")
+        other.execute("ROLLBACK")
+    store.erase("vote")
+    assert files_with(path, b"only once") == []
+
+
+def test_erased_records_stay_erased_when_the_file_is_opened_again(open_store):
+    store = open_store()
+    store.put([record(1), record(2)])
+    store.erase("vote", below=record(2).key)
+    store.close()
+    assert [key for key, _ in open_store().scan("vote")] == [record(2).key]
+
+
+def test_scan_holds_no_transaction_between_two_pages(open_store, small_pages):
+    """Otherwise the log could not be emptied, and would grow for as long as somebody reads."""
+    store = open_store(timeout_s=0.05)
+    store.put([record(key) for key in range(10)])
+    found = store.scan("vote")
+    next(found)
+    store.erase("share")
+    assert len(list(found)) == 9
+
+
+def full(store: DatabaseStore) -> list[Persist]:
+    """Puts batches until one is refused, and returns those that were taken."""
+    taken: list[Persist] = []
+    said = ""
+    while not said:
+        batch = [record(len(taken) + key, bytes([key]) * 1000) for key in range(10)]
+        try:
+            store.put(batch)
+            taken += batch
+        except StorageError as error:
+            said = str(error)
+        assert len(taken) < 1000
+    assert said.endswith(
+        "has no room, the disk is full or its limit is reached: nothing was written; make room and try again"
+    )
+    return taken
+
+
+def test_put_raises_and_writes_nothing_when_the_file_may_grow_no_more(open_store, path):
+    store = open_store(max_pages=64)
+    taken = full(store)
+    assert taken
+    expected = [(record.key, record.value) for record in taken]
+    assert list(store.scan("vote")) == expected
+    store.close()
+    assert path.stat().st_size <= 64 * 4096
+    assert list(open_store().scan("vote")) == expected
+
+
+def test_put_goes_on_when_the_limit_was_raised(open_store):
+    store = open_store(max_pages=64)
+    taken = full(store)
+    store.close()
+    store = open_store(max_pages=128)
+    more = full(store)
+    assert len(more) > len(taken)
+    assert [key for key, _ in store.scan("vote")] == [record.key for record in more]
+
+
+def test_records_can_be_read_and_erased_when_the_file_is_full(open_store):
+    store = open_store(max_pages=64)
+    taken = full(store)
+    assert store.get("vote", taken[-1].key) == taken[-1].value
+    store.erase("vote", below=taken[-1].key)
+    store.put([record(number, bytes(1000), kind="share") for number in range(10)])
+    assert store.last("vote") == (taken[-1].key, taken[-1].value)
+
+
 def test_storage_error_is_an_environment_problem():
     assert issubclass(StorageError, EnvironmentProblem)
 
 
-def set_schema_version(path: Path, version: int) -> None:
-    with contextlib.closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE meta SET value = ? WHERE name = 'schema_version'", (version,))
-
-
-def test_opening_raises_when_the_schema_is_newer(open_store, path):
-    open_store().close()
-    set_schema_version(path, SCHEMA_VERSION + 1)
-    with pytest.raises(StorageError, match=rf"schema version {SCHEMA_VERSION + 1}.*install a newer encmempool"):
-        open_store()
-
-
-def test_opening_keeps_the_schema_version(open_store, path):
-    open_store().close()
-    open_store().close()
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        assert other.execute("SELECT name, value FROM meta").fetchall() == [("schema_version", SCHEMA_VERSION)]
+@pytest.mark.parametrize("name", ["a b", "a?b=c", "a#b", "a%20b", "ä"])
+def test_a_file_may_have_any_name(tmp_path, name):
+    for _ in range(2):
+        with contextlib.closing(DatabaseStore.sqlite(tmp_path / name / name)) as store:
+            store.put([record(1)])
+    assert (tmp_path / name / name).is_file()
 
 
 # --- other processes -------------------------------------------------------------------------------------------------
