@@ -13,13 +13,15 @@ VOT-4   no transaction and no (sender, nonce) was committed before, no transacti
         unexecuted height again
 VOT-5   every transaction passes admission's checks, in the state the commitment names, and is addressed to this
         height where the scheme addresses one
-VOT-6   every transaction has the sequencer's receipt, no two of one sequence, and the order is what the policy makes
-        of them
+VOT-6   every transaction has the sequencer's receipt, no two of that sequencer have one sequence, and the order is
+        what the policy makes of them
 VOT-7   executed_height does not fall behind, nor lag by more than MAX_UNEXECUTED; state_root is this member's own
         at that height
 VOT-8   the round is the parent's, plus one if the batch is not empty, and one that the key has
 VOT-9   gas and batch limits, key end, inbox and time are respected
-VOT-10  one vote per height for ever, and none after an abstention there
+VOT-10  one vote per height for ever, and none after an abstention there, or after a share for another commitment
+VOT-13  what was signed for past heights is not looked at, and nothing is signed there any more
+VOT-14  what a successor makes void is forgotten
 SHR-1   a share is released only on votes of t members for one commitment
 SHR-2   one share per key and height, and per round where rounds are limited; none after an abstention
 SHR-3   a share is made only for a batch whose every ciphertext this member has checked
@@ -28,14 +30,16 @@ SHR-3   a share is made only for a batch whose every ciphertext this member has 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from encmempool.envelope import reservation
-from encmempool.errors import Rejected
+from encmempool.errors import Malformed, Rejected
 from encmempool.identity import require_signer
+from encmempool.intervals import IntervalSet
 from encmempool.keysets import Committee
-from encmempool.mempool import MAX_UNEXECUTED, StateAt, StateView, candidate
+from encmempool.mempool import MAX_PENDING, MAX_UNEXECUTED, StateAt, StateView, candidate
 from encmempool.ordering import Policy, committed_order
 from encmempool.store import Records
 from encmempool.types import (
@@ -50,6 +54,7 @@ from encmempool.types import (
     Proposal,
     ShareRelease,
     SignedAbstain,
+    SignedCommitment,
     SignedKeySet,
     SignedReceipt,
     SignedShare,
@@ -74,6 +79,10 @@ SUCCESSOR = "successor"
 ERASURE = "erasure"
 PROPOSAL = "proposal"
 MAX_CLOCK_LEAD_MS = 60_000
+MAX_AHEAD = MAX_PENDING
+"""Transactions that may be held as checked before their commitment comes, and as many receipts."""
+MAX_AHEAD_BYTES = 1 << 26
+"""The same in bytes of their encodings. What had to go is checked again when it is committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +97,61 @@ class Ready:
         return self.proposal.commitment.message
 
 
+class Ahead:
+    """Transactions and receipts that were checked before their commitment came, by their bytes. When there is no more
+    room the oldest goes: nothing rests on what is here but time."""
+
+    def __init__(self, *, objects: int = 2 * MAX_AHEAD, size_bytes: int = MAX_AHEAD_BYTES) -> None:
+        self.objects: dict[bytes, EncryptedTransaction | SignedReceipt] = {}
+        self._verified: dict[bytes, VerifiedCiphertext] = {}
+        self._most, self._most_bytes = objects, size_bytes
+        self._size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def verified(self, transaction: EncryptedTransaction) -> VerifiedCiphertext | None:
+        return self._verified.get(transaction.encoded)
+
+    def holds(self, receipt: SignedReceipt) -> bool:
+        return isinstance(self.objects.get(receipt.encoded), SignedReceipt)
+
+    def add(self, item: EncryptedTransaction | SignedReceipt, verified: VerifiedCiphertext | None = None) -> None:
+        """By its bytes: the id of a transaction leaves its signature out."""
+        self.forget(item)
+        self.objects[item.encoded] = item
+        if verified is not None:
+            self._verified[item.encoded] = verified
+        self._size_bytes += len(item.encoded)
+        while len(self.objects) > self._most or self._size_bytes > self._most_bytes:
+            self.forget(next(iter(self.objects.values())))
+
+    def forget(self, item: EncryptedTransaction | SignedReceipt) -> None:
+        if self.objects.pop(item.encoded, None) is not None:
+            self._verified.pop(item.encoded, None)
+            self._size_bytes -= len(item.encoded)
+
+
 class Chain:
-    """The commitments one party has checked, and the checks. Members vote on it; followers and auditors replay it."""
+    """The commitments one party has checked, and the checks. Members vote on it; followers and auditors replay it.
+
+    It holds the heights above `base`; what is below is past. Of those it remembers the newest commitment, each sender's
+    next nonce and the sequences of receipts, which is all that later checks look at.
+    """
 
     def __init__(self, committee: Committee, state: StateView, *, successors: Sequence[Committee] = ()) -> None:
         self.committees = (committee, *successors)
+        self.base = self.first_height - 1
+        """Heights up to here are executed, and not held any more."""
+        self.certified = self.first_height - 1
+        """The highest height known to be certified."""
         self._state = state
-        self._heights: list[Ready] = []
-        self._committed: set[bytes] = set()
-        self._nonces: set[tuple[bytes, int]] = set()
-        self._verified: dict[bytes, VerifiedCiphertext] = {}
-        self._checked: dict[bytes, EncryptedTransaction | SignedReceipt] = {}
-        self._sequences: set[int] = set()
+        self._below: SignedCommitment | None = None
+        self._heights: dict[int, Ready] = {}
+        self._next_nonces: dict[bytes, int] = {}
+        self._sequences: dict[bytes, IntervalSet] = {}
+        self._ahead = Ahead()
+        self._ahead_of = self.committees[0]
 
     @property
     def first_height(self) -> int:
@@ -107,7 +159,7 @@ class Chain:
 
     @property
     def next_height(self) -> int:
-        return self.first_height + len(self._heights)
+        return self.base + 1 + len(self._heights)
 
     @property
     def committee(self) -> Committee:
@@ -119,17 +171,29 @@ class Chain:
 
     def adopt(self, successor: Committee) -> None:
         """Take the next committee, loaded as the newest one's successor. Raises Rejected KEY-9 if the chain already
-        went on, or from elsewhere, without it."""
+        went on, or from elsewhere, without it.
+
+        Under another sequencer, commitments from its start on that are not certified are void, and so is one below
+        that is not the one it starts from: they are forgotten here.
+        """
         start = successor.key_set
-        if start.start_height < self.next_height:
-            raise Rejected("KEY-9", f"height {start.start_height} was committed to under the key set before")
+        height = start.start_height
+        if height <= self.certified:
+            raise Rejected("KEY-9", f"height {height} was committed to and certified under the key set before")
+        if height < self.next_height and start.sequencer == self.committees[-1].key_set.sequencer:
+            raise Rejected("KEY-9", f"height {height} was committed to under the key set before")
         self.check_key_goes_on(start)
-        if (known := self.at(start.start_height - 1)) is not None:
-            before = known.commitment
-            if start.start_parent not in (ZERO_HASH, before.root):
-                raise Rejected("KEY-9", "the key set starts from another commitment than the one certified here")
-            if start.key_id == before.key_id and start.start_round != before.round:
+        before, void_from = self.commitment_at(height - 1), height
+        if before is not None:
+            message = before.message
+            if start.start_parent not in (ZERO_HASH, message.root):
+                if height - 1 <= self.certified:
+                    raise Rejected("KEY-9", "the key set starts from another commitment than the one certified here")
+                void_from = height - 1
+            elif start.key_id == message.key_id and start.start_round != message.round:
                 raise Rejected("KEY-9", "the key set starts from another round than the commitment before it")
+        if void_from < self.next_height:
+            self.retract(void_from)
         self.committees = (*self.committees, successor)
 
     def check_key_goes_on(self, key_set: KeySet) -> None:
@@ -141,41 +205,74 @@ class Chain:
             raise Rejected("KEY-9", "a key that another has replaced does not come back, nor under another name")
 
     def at(self, height: int) -> Ready | None:
-        index = height - self.first_height
-        return self._heights[index] if 0 <= index < len(self._heights) else None
+        """None for what was not checked yet, and for what is past."""
+        return self._heights.get(height)
+
+    def commitment_at(self, height: int) -> SignedCommitment | None:
+        """Of a height that is held, or of the one below these."""
+        ready = self._heights.get(height)
+        if ready is not None:
+            return ready.proposal.commitment
+        return self._below if height == self.base else None
+
+    def certify(self, height: int) -> None:
+        """A certificate for the commitment held at this height was checked."""
+        self.certified = max(self.certified, height)
 
     def prepare(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
-        """Check a transaction ahead of its commitment. Remembered by its bytes: the id leaves its signature out."""
-        known = self._verified.get(transaction.encoded)
+        """Check a transaction ahead of its commitment. Raises Malformed or Rejected."""
+        known = self._checked_ahead().verified(transaction)
         if known is None:
             self.committee.terms.check(transaction, height=self.next_height)
             known = self._remember(transaction, self.committee.verify_ciphertext(transaction))
         return known
 
+    def prepare_all(self, transactions: Sequence[EncryptedTransaction]) -> tuple[EncryptedTransaction, ...]:
+        """The same for many at once, which is cheaper. Returns those that passed."""
+        ahead, candidates = self._checked_ahead(), []
+        passed = {t.encoded for t in transactions if ahead.verified(t) is not None}
+        for transaction in transactions:
+            if transaction.encoded not in passed:
+                with suppress(Malformed, Rejected):
+                    self.committee.terms.check(transaction, height=self.next_height)
+                    candidates.append(transaction)
+        for transaction, result in zip(candidates, self.committee.examine_ciphertexts(candidates), strict=True):
+            if isinstance(result, VerifiedCiphertext):
+                self._remember(transaction, result)
+                passed.add(transaction.encoded)
+        return tuple(t for t in transactions if t.encoded in passed)
+
     def _prepared(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
-        """The same for a whole batch: what was not checked ahead is checked together."""
-        fresh = [t for t in transactions if t.encoded not in self._verified]
+        """A whole batch: what was not checked ahead is checked together. Raises Malformed or Rejected."""
+        ahead = self._checked_ahead()
+        known = {t.encoded: verified for t in transactions if (verified := ahead.verified(t)) is not None}
+        fresh = [t for t in transactions if t.encoded not in known]
         for transaction in fresh:
             self.committee.terms.check(transaction, height=self.next_height)
         for transaction, verified in zip(fresh, self.committee.verify_ciphertexts(fresh), strict=True):
-            self._remember(transaction, verified)
-        return tuple(self._verified[t.encoded] for t in transactions)
+            known[transaction.encoded] = self._remember(transaction, verified)
+        return tuple(known[t.encoded] for t in transactions)
 
     def _remember(self, transaction: EncryptedTransaction, verified: VerifiedCiphertext) -> VerifiedCiphertext:
         _ = transaction.tx_id  # with the object, so that it is there when the commitment comes
-        self._checked[transaction.encoded] = transaction
-        self._verified[transaction.encoded] = verified
+        self._ahead.add(transaction, verified)
         return verified
+
+    def _checked_ahead(self) -> Ahead:
+        """What was checked under the committee of the next height: another one has another key, or sequencer."""
+        if self._ahead_of is not self.committee:
+            self._ahead, self._ahead_of = Ahead(), self.committee
+        return self._ahead
 
     def decode(self, data: bytes) -> Proposal:
         """A proposal as it was sent, made of the transactions and receipts that were checked ahead. Raises Malformed.
 
         Says nothing about the others, or about the proposal."""
-        return Proposal.decode(data, self._checked)
+        return Proposal.decode(data, self._checked_ahead().objects)
 
     def prepare_receipt(self, signed: SignedReceipt) -> None:
-        """Check a receipt's signature ahead of its commitment."""
-        if not isinstance(self._checked.get(signed.encoded), SignedReceipt):
+        """Check a receipt's signature ahead of its commitment. Raises Rejected VOT-6."""
+        if not self._checked_ahead().holds(signed):
             require_signer(
                 self.committee.key_set.sequencer,
                 signed.message,
@@ -184,40 +281,93 @@ class Chain:
                 rule="VOT-6",
                 who="the sequencer",
             )
-            self._checked[signed.encoded] = signed
+            self._ahead.add(signed)
 
-    def extend(self, proposal: Proposal, *, now_ms: int | None = None) -> Ready:
+    def extend(self, proposal: Proposal, *, now_ms: int | None = None, recorded: bool = False) -> Ready:
         """Check everything a vote says (VOT-1 to VOT-9) and append. Raises Malformed or Rejected.
 
-        now_ms    the reader's clock, or None for history, whose time is past
+        now_ms      the reader's clock, or None for history, whose time is past
+        recorded    this party's own record: what it says of states below the checkpoint was checked before
         """
         commitment = proposal.commitment.message
-        self._check_commitment(proposal, now_ms)
-        self._check_transactions(proposal)
+        names_state = not recorded or commitment.executed_height >= self.base
+        self._check_commitment(proposal, now_ms, names_state=names_state)
+        self._check_transactions(proposal, names_state=names_state)
         entries = self._prepared(proposal.transactions)
         batch = Batch(key_id=commitment.key_id, height=commitment.height, round=commitment.round, entries=entries)
         ready = Ready(proposal=proposal, batch=batch)
-        self._heights.append(ready)
+        sequences = self._sequences.setdefault(self.committee.key_set.sequencer, IntervalSet())
+        self._append(ready)
         for transaction in proposal.transactions:
-            self._committed.add(transaction.tx_id)
-            self._nonces.add((transaction.header.sender, transaction.header.nonce))
-            del self._checked[transaction.encoded], self._verified[transaction.encoded]
+            header = transaction.header
+            self._next_nonces[header.sender] = max(header.nonce + 1, self._next_nonces.get(header.sender, 0))
+            self._ahead.forget(transaction)
         for receipt in proposal.receipts:
-            del self._checked[receipt.encoded]
-            self._sequences.add(receipt.message.sequence)
+            sequences.add(receipt.message.sequence)
+            self._ahead.forget(receipt)
+        if commitment.height % MAX_UNEXECUTED == 0:
+            self._forget_expired()
         return ready
 
-    def retract(self, height: int) -> None:
-        """Forget a height and those above it, for another commitment that t members certified."""
-        index = height - self.first_height
-        for ready in self._heights[index:]:
-            for transaction in ready.proposal.transactions:
-                self._committed.discard(transaction.tx_id)
-                self._nonces.discard((transaction.header.sender, transaction.header.nonce))
-            self._sequences.difference_update(receipt.message.sequence for receipt in ready.proposal.receipts)
-        del self._heights[index:]
+    def _append(self, ready: Ready) -> None:
+        self._heights[self.next_height] = ready
 
-    def _check_commitment(self, proposal: Proposal, now_ms: int | None) -> None:
+    def _forget_expired(self) -> None:
+        """Of what was checked ahead, all that no commitment can take any more, or that broke its promise."""
+        height = self.next_height
+        for item in tuple(self._ahead.objects.values()):
+            if isinstance(item, SignedReceipt):
+                gone = item.message.include_by_height < height
+            else:
+                header = item.header
+                gone = header.valid_until < height or header.nonce < self._next_nonces.get(header.sender, 0)
+            if gone:
+                self._ahead.forget(item)
+
+    def retract(self, height: int) -> None:
+        """Forget a height and those above it, which nobody has certified."""
+        if height <= max(self.base, self.certified):
+            raise ValueError(f"height {height} is certified, or past")
+        for at in range(self.next_height - 1, height - 1, -1):
+            proposal = self._heights.pop(at).proposal
+            sequences = self._sequences[self.committee_at(at).key_set.sequencer]
+            for receipt in proposal.receipts:
+                sequences.discard(receipt.message.sequence)
+            for header in (transaction.header for transaction in proposal.transactions):
+                if header.nonce < self._next_nonces.get(header.sender, 0):
+                    self._next_nonces[header.sender] = header.nonce
+
+    def forget(self, height: int) -> None:
+        """Leave an executed height, and those below, to the records."""
+        for past in range(self.base + 1, min(height, self.next_height - 1) + 1):
+            self._below = self._heights.pop(past).proposal.commitment
+            self.base = past
+
+    def sequences_up_to(self, height: int) -> dict[bytes, IntervalSet]:
+        """Those of the receipts committed up to a height, by sequencer. No height above it may be past."""
+        found = {sequencer: sequences.copy() for sequencer, sequences in self._sequences.items()}
+        for at in range(height + 1, self.next_height):
+            sequences = found[self.committee_at(at).key_set.sequencer]
+            for receipt in self._heights[at].proposal.receipts:
+                sequences.discard(receipt.message.sequence)
+        return found
+
+    def resume(
+        self,
+        height: int,
+        commitment: SignedCommitment | None,
+        *,
+        next_nonces: dict[bytes, int],
+        sequences: dict[bytes, IntervalSet],
+    ) -> None:
+        """Start above an executed height instead of the first. Raises Rejected if its commitment is not this
+        network's."""
+        if commitment is not None:
+            self.committee_at(height).check_sequencer(commitment)
+        self.base = self.certified = height
+        self._below, self._next_nonces, self._sequences = commitment, next_nonces, sequences
+
+    def _check_commitment(self, proposal: Proposal, now_ms: int | None, *, names_state: bool = True) -> None:
         commitment, key_set, terms = proposal.commitment.message, self.committee.key_set, self.committee.terms
         require_signer(
             key_set.sequencer,
@@ -231,7 +381,8 @@ class Chain:
             raise Rejected("VOT-2", "the commitment names another committee or key")
         if commitment.height != self.next_height:
             raise Rejected("VOT-2", f"the commitment is for height {commitment.height}, the next is {self.next_height}")
-        before = self._heights[-1].commitment if self._heights else None
+        known = self.commitment_at(self.next_height - 1)
+        before = known.message if known else None
         starts = commitment.height == key_set.start_height
         if commitment.parent != (before.root if before else key_set.start_parent):
             raise Rejected("VOT-2", "the commitment does not extend the chain this member follows")
@@ -247,8 +398,7 @@ class Chain:
             raise Rejected("VOT-7", f"executed height {commitment.executed_height} falls behind or runs ahead")
         if commitment.height - commitment.executed_height > MAX_UNEXECUTED:
             raise Rejected("VOT-7", f"more than {MAX_UNEXECUTED} heights would wait for their execution")
-        state = self._state_of(commitment)
-        if commitment.state_root != state.root:
+        if names_state and commitment.state_root != self._state_of(commitment).root:
             raise Rejected("VOT-7", f"another state root at height {commitment.executed_height}")
         round_before = key_set.start_round if starts or before is None else before.round
         if commitment.round != round_before + bool(commitment.count):
@@ -274,7 +424,7 @@ class Chain:
         if now_ms is not None and commitment.timestamp_ms > now_ms + MAX_CLOCK_LEAD_MS:
             raise Rejected("VOT-9", "the commitment's time lies in the future")
 
-    def _check_transactions(self, proposal: Proposal) -> None:
+    def _check_transactions(self, proposal: Proposal, *, names_state: bool = True) -> None:
         commitment, terms = proposal.commitment.message, self.committee.terms
         policy = Policy(terms.key_set.policy_id)
         if commitment.policy_id != policy:
@@ -287,16 +437,18 @@ class Chain:
         seen: set[bytes] = set()
         for transaction in proposal.transactions:
             header, tx_id = transaction.header, transaction.tx_id
-            if tx_id in seen or tx_id in self._committed:
+            if tx_id in seen:
                 raise Rejected("VOT-4", f"transaction 0x{tx_id.hex()} is committed twice")
-            if (header.sender, header.nonce) in self._nonces:
+            # VOT-5 lets a sender's committed nonces have no gap: whatever is below the next one is committed.
+            if header.nonce < self._next_nonces.get(header.sender, 0):
                 raise Rejected("VOT-4", f"nonce {header.nonce} of 0x{header.sender.hex()} is committed twice")
             seen.add(tx_id)
             if header.valid_until < commitment.height:
                 raise Rejected("VOT-5", f"transaction 0x{tx_id.hex()} has expired")
             if terms.addresses_height and header.target_height != commitment.height:
                 raise Rejected("VOT-5", f"transaction 0x{tx_id.hex()} is encrypted to height {header.target_height}")
-        self._check_balances(proposal)
+        if names_state:
+            self._check_balances(proposal)
         candidates = [
             candidate(transaction, sequence=sequence, base_fee=terms.genesis.base_fee)
             for transaction, sequence in zip(proposal.transactions, self._receipted(proposal), strict=True)
@@ -339,7 +491,8 @@ class Chain:
                 raise Rejected("VOT-6", f"the receipt is not that of transaction 0x{transaction.tx_id.hex()}")
             self.prepare_receipt(signed)
             sequences.append(signed.message.sequence)
-        if len(set(sequences)) != len(sequences) or not self._sequences.isdisjoint(sequences):
+        committed = self._sequences.get(self.committee.key_set.sequencer, IntervalSet())
+        if len(set(sequences)) != len(sequences) or any(sequence in committed for sequence in sequences):
             raise Rejected("VOT-6", "two receipts have one sequence")
         return tuple(sequences)
 
@@ -375,13 +528,29 @@ class Ballot:
         if height not in heights:
             insort(heights, height)
         if len(heights) > 2 * MAX_UNEXECUTED:
-            del self._votes[heights.pop(0)][member]
+            oldest = heights.pop(0)
+            del self._votes[oldest][member]
+            if not self._votes[oldest]:
+                del self._votes[oldest]
+
+    def vote(self, height: int, member: int) -> SignedVote | None:
+        """The one of a member that counts."""
+        return self._votes.get(height, {}).get(member)
+
+    def votes(self, height: int) -> tuple[SignedVote, ...]:
+        """Those that count, by member."""
+        return tuple(vote for _, vote in sorted(self._votes.get(height, {}).items()))
 
 
 def check_certificate(committee: Committee, certificate: OrderCertificate, commitment: OrderCommitment) -> None:
     """Exactly t members, ascending, voted for this commitment. Raises Rejected CRT-3."""
     if certificate.vote != vote_for(commitment):
         raise Rejected("CRT-3", "the certificate is for another commitment")
+    check_votes(committee, certificate)
+
+
+def check_votes(committee: Committee, certificate: OrderCertificate) -> None:
+    """Exactly t members, ascending, signed the certificate's vote, whatever it is for. Raises Rejected CRT-3."""
     members = [
         committee.signing_member(certificate.vote, signature, rule="CRT-3") for signature in certificate.signatures
     ]
@@ -424,33 +593,43 @@ class Member:
         self._identity = identity
         self._key_share = key_share
         self._random = random
-        self._votes: dict[int, SignedVote] = {}
-        self._shares: dict[int, ShareRelease] = {}
-        self._abstentions: dict[int, SignedAbstain] = {}
-        self._successor: SignedKeySet | None = None
-        for _, value in records.scan(SUCCESSOR):
-            signed = SignedKeySet.decode(value)
-            if signed.message.predecessor == self.committee.committee_id:
-                self._successor = signed
-        for _, value in records.scan(ABSTENTION):
-            abstention = SignedAbstain.decode(value)
-            self._abstentions[abstention.message.height] = abstention
-        for _, value in records.scan(VOTE):
-            vote = SignedVote.decode(value)
-            self._votes[vote.message.height] = vote
-        for _, value in records.scan(SHARE):
-            release = ShareRelease.decode(value)
-            self._shares[release.share.message.height] = release
+        self._past = chain.base
+        key_set = self.committee.key_set
+        self._votes = {
+            vote.message.height: vote
+            for vote in map(SignedVote.decode, self._stored(records, VOTE, self.committee.committee_id))
+        }
+        self._shares = {
+            release.share.message.height: release
+            for release in map(ShareRelease.decode, self._stored(records, SHARE, key_set.key_id))
+        }
+        self._abstentions = {
+            abstention.message.height: abstention
+            for abstention in map(SignedAbstain.decode, self._stored(records, ABSTENTION, key_set.key_id))
+        }
+        signed = records.get(SUCCESSOR, self.committee.committee_id)
+        self._successor = None if signed is None else SignedKeySet.decode(signed)
+
+    def _stored(self, records: Records, kind: str, name: bytes) -> Iterator[bytes]:
+        """What was signed under a name for heights that are not past."""
+        for key, value in records.scan(kind, start=name + u64(self._past + 1)):
+            if not key.startswith(name):
+                return
+            yield value
 
     def vote(self, proposal: Proposal, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Check a proposal and vote for it. Raises Malformed or Rejected; a second root at a height is VOT-10."""
         commitment = proposal.commitment.message
         self._require_office(commitment.height)
+        self._require_present(commitment.height, rule="VOT-10")
         given = self._votes.get(commitment.height)
         if given is not None and given.message != vote_for(commitment):
             raise Rejected("VOT-10", f"this member already voted for another commitment at height {commitment.height}")
         if commitment.height in self._abstentions:
             raise Rejected("VOT-10", f"this member abstained at height {commitment.height}")
+        released = self._shares.get(commitment.height)  # if under another committee, then with the same key
+        if released is not None and released.share.message.commitment_root != commitment.root:
+            raise Rejected("VOT-10", f"this member released a share for another commitment at {commitment.height}")
         known = self.chain.at(commitment.height)
         if known is not None and known.commitment != commitment:
             raise Rejected("VOT-10", f"two commitments for height {commitment.height}: the sequencer equivocates")
@@ -470,6 +649,7 @@ class Member:
         """The share for a certified commitment; empty batches have none. Raises Rejected."""
         height = certificate.vote.height
         self._require_office(height)
+        self._require_present(height, rule="SHR-2")
         ready = self.chain.at(height)
         if ready is None:
             raise Rejected("SHR-3", f"this member has not checked the commitment of height {height}")
@@ -498,6 +678,7 @@ class Member:
         """Bar this member's share at a height for ever. Allowed after a vote, never after a share: Rejected SHR-2."""
         if self.chain.committee_at(height) is not self.committee:
             raise Rejected("VOT-2", f"height {height} belongs to another committee")
+        self._require_present(height, rule="SHR-2")
         if height in self._shares:
             raise Rejected("SHR-2", f"this member has already released its share at height {height}")
         message = Abstain(committee_id=self.committee.committee_id, height=height)
@@ -524,12 +705,14 @@ class Member:
         released = [release.share.message for release in self._shares.values()]
         if any(share.height >= key_set.start_height for share in released):
             raise Rejected("KEY-10", f"this member released a share at height {key_set.start_height} or above")
+        if self._successor is None and key_set.start_height <= self.chain.certified:
+            raise Rejected("KEY-10", f"height {self.chain.certified} is certified, and the key set starts no higher")
         own = [share.round for share in released if share.committee_id == self.committee.committee_id]
         if key_set.key_id == self.committee.key_set.key_id:
-            before = self.chain.at(key_set.start_height - 1)
-            if before is None or before.commitment.root != key_set.start_parent:
+            before = self.chain.commitment_at(key_set.start_height - 1)
+            if before is None or before.message.root != key_set.start_parent:
                 raise Rejected("KEY-10", "the key set starts from a commitment that this member does not know")
-            if key_set.start_round != before.commitment.round or max(own, default=0) > key_set.start_round:
+            if key_set.start_round != before.message.round or max(own, default=0) > key_set.start_round:
                 raise Rejected("KEY-10", "the key set starts from another round than the commitment before it")
         signature = self._identity.sign(signing_digest(key_set, self.committee.terms.genesis_root))
         self._successor = SignedKeySet(message=key_set, signatures=(signature,))
@@ -548,8 +731,18 @@ class Member:
                 "KEY-10", f"this member signed a key set that starts at {self._successor.message.start_height}"
             )
 
+    def _require_present(self, height: int, *, rule: str) -> None:
+        """What was signed for past heights is in the records alone, and stays the only thing ever signed there."""
+        if self._past != self.chain.base:
+            self._past = self.chain.base
+            for signed in (self._votes, self._shares, self._abstentions):
+                for at in [at for at in signed if at <= self._past]:
+                    del signed[at]
+        if self.chain.first_height <= height <= self._past:
+            raise Rejected(rule, f"height {height} is past: what this member signed there is in its records")
+
     def resend(self) -> tuple[Send, ...]:
-        """After a restart: the newest vote and share once more, byte for byte."""
+        """After a restart: the newest vote and share once more, byte for byte, unless their heights are past."""
         newest = [records[max(records)] for records in (self._votes, self._shares) if records]
         return tuple(Send(message=message.encoded) for message in newest)
 

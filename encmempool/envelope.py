@@ -16,6 +16,7 @@ TXN-9  the ciphertext passes the scheme's public check for this header
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -191,6 +192,9 @@ class Epochs:
     def adopt(self, terms: Terms) -> None:
         self._terms.append(terms)
 
+    def __iter__(self) -> Iterator[Terms]:
+        return iter(self._terms)
+
     @property
     def genesis(self) -> Genesis:
         return self._terms[0].genesis
@@ -208,6 +212,11 @@ class Epochs:
         reached; for any other key those of `height`, which refuse it."""
         known = [t for t in self._terms if t.key_set.key_id == key_id and self.key_end(key_id) >= height]
         return known[-1] if known else self.at(height)
+
+    def of_sequencer(self, sequencer: bytes, key_id: bytes) -> Terms | None:
+        """The newest under which a sequencer receives ciphertexts of a key, or None if it never does."""
+        own = (t for t in reversed(self._terms) if (t.key_set.sequencer, t.key_set.key_id) == (sequencer, key_id))
+        return next(own, None)
 
     def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
         """TXN-1 to TXN-8 for inclusion at `height` or later, under the terms of its key. Raises Rejected."""

@@ -11,11 +11,12 @@ KEY-6  the first key set has the genesis' sequencer, policy and batch limit, and
 KEY-7  batch_limit is at most the largest batch the key opens, and rounds are exactly those the key has, else 0
 KEY-8  a successor names its predecessor and the next epoch, and is signed by as many of the predecessor's members as
        KEY-2 asks, in their order
-KEY-9  a successor starts above its predecessor. With the same key it names the commitment it starts from and that
-       one's round; with another key, whose shares say nothing about the old one, it may start later and leave the
-       commitment open as zero, and its rounds count from zero
-KEY-10 a member signs one successor of a key set, only if it released no share from its start on and none in a round
-       above its start round, and from there on does nothing more under the old key set
+KEY-9  a successor starts above its predecessor, above all that was certified under it and, with the same sequencer,
+       above all that this one committed to. With the same key it names the commitment it starts from and that one's
+       round; with another key, whose shares say nothing about the old one, it may start later and leave the commitment
+       open as zero, and its rounds count from zero
+KEY-10 a member signs one successor of a key set, only if it knows no certificate and released no share from its start
+       on and no share in a round above its start round, and from there on does nothing more under the old key set
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from typing import Any
 
 from encmempool.envelope import Terms
 from encmempool.errors import Malformed, Rejected
-from encmempool.identity import recover_signer
+from encmempool.identity import recover_signer, require_signer
 from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
-from encmempool.types import ZERO_HASH, EncryptedTransaction, Genesis, KeySet, SignedKeySet
+from encmempool.types import ZERO_HASH, EncryptedTransaction, Genesis, KeySet, SignedCommitment, SignedKeySet
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
+from threshold.errors import ThresholdError
 from threshold.keys import Limits, PublicMaterial
 from threshold.schemes.base import Batch, Candidate, Scheme, VerifiedCiphertext
 from threshold.schemes.registry import load_scheme, scheme_name
@@ -99,8 +101,10 @@ def successor_key_set(
     setup_privacy: int,
     batch_limit: int,
     rounds: int = 0,
+    sequencer: bytes | None = None,
 ) -> KeySet:
-    """The key set of the next epoch, not yet signed. `start`: height, parent root and round (KEY-9)."""
+    """The key set of the next epoch, not yet signed. `start`: height, parent root and round (KEY-9). Another
+    `sequencer` takes over at the start; by default it stays."""
     n, t = public.members, public.threshold
     height, parent, round = start
     return replace(
@@ -115,6 +119,7 @@ def successor_key_set(
         t=t,
         reduced_threshold=int(t < default_threshold(n)),
         members=tuple(members),
+        sequencer=before.sequencer if sequencer is None else sequencer,
         encryption_key=public.encryption_key,
         verification_keys=public.verification_keys,
         parameter_digest=public.parameter_digest,
@@ -205,16 +210,21 @@ class Committee:
 
     def verify_ciphertexts(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
         """TXN-9 for many at once. Raises Malformed or Rejected for the first that fails."""
-        candidates = [
-            Candidate(ciphertext=t.ciphertext, aad=t.header.root, height=t.header.target_height) for t in transactions
-        ]
-        results = self.scheme.verify_ciphertexts(self.public_key, candidates, random=entropy.system)
         verified = []
-        for result in results:
+        for result in self.examine_ciphertexts(transactions):
             if not isinstance(result, VerifiedCiphertext):
                 raise result
             verified.append(result)
         return tuple(verified)
+
+    def examine_ciphertexts(
+        self, transactions: Sequence[EncryptedTransaction]
+    ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
+        """The same, saying of each what is wrong with it."""
+        candidates = [
+            Candidate(ciphertext=t.ciphertext, aad=t.header.root, height=t.header.target_height) for t in transactions
+        ]
+        return self.scheme.verify_ciphertexts(self.public_key, candidates, random=entropy.system)
 
     def precompute(self, batch: Batch) -> Any:
         """The work on a batch that needs no share: done once, and kept for the newest batches.
@@ -243,6 +253,17 @@ class Committee:
         if index is None:
             raise Rejected(rule, f"{type(message).__name__} is not signed by a member of the committee")
         return index
+
+    def check_sequencer(self, signed: SignedCommitment) -> None:
+        """Raises Rejected VOT-1 unless this committee's sequencer signed the commitment."""
+        require_signer(
+            self.key_set.sequencer,
+            signed.message,
+            signed.signature,
+            self.terms.genesis_root,
+            rule="VOT-1",
+            who="the sequencer",
+        )
 
 
 def public_material(key_set: KeySet, parameters: bytes = b"") -> PublicMaterial:

@@ -10,7 +10,7 @@ MEM-5  a sender with an unexecuted committed transaction is not committed again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Protocol
@@ -19,7 +19,7 @@ from encmempool.envelope import Epochs, Terms, reservation
 from encmempool.errors import Rejected
 from encmempool.ethereum import TRANSFER_GAS
 from encmempool.ordering import Candidate, Policy, Rank, committed_order, rank
-from encmempool.types import EncryptedTransaction
+from encmempool.types import EncryptedTransaction, OrderCommitment
 
 MAX_PENDING = 100_000
 MAX_PENDING_PER_SENDER = 64
@@ -41,12 +41,18 @@ class StateAt(Protocol):
     def height(self) -> int: ...
     @property
     def root(self) -> bytes: ...
+    @property
+    def commitment(self) -> OrderCommitment | None:
+        """The one executed at this height, or None before the first."""
+
     def nonce(self, address: bytes) -> int: ...
     def balance(self, address: bytes) -> int: ...
 
 
 class StateView(Protocol):
-    """What was executed so far, read-only. Ordering sees this and nothing else of the revealed world."""
+    """What was executed so far, read-only. Ordering sees this and nothing else of the revealed world.
+
+    Any thread may look while another one executes; what it gets does not change any more."""
 
     @property
     def latest(self) -> StateAt: ...
@@ -69,10 +75,19 @@ class Mempool:
     """Live transactions by sender and nonce; by rank and last height too, so that a batch costs little more than what
     it holds, however much waits behind it."""
 
-    def __init__(self, terms: Terms, verifier: CiphertextVerifier, state: StateView) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        verifier: CiphertextVerifier,
+        state: StateView,
+        *,
+        received: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """`received` says of an id whether its transaction was received before; without it the pool remembers all."""
         self.epochs = Epochs(terms)
         self._verifier = verifier
         self._state = state
+        self._received = received
         self._live: dict[int, Pending] = {}
         self._by_sender: dict[bytes, dict[int, Pending]] = {}
         self._last_heights: list[tuple[int, int]] = []
@@ -101,7 +116,7 @@ class Mempool:
     def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
         """Everything admission asks, for a commitment at `height` at the earliest. Cheapest checks first."""
         header = transaction.header
-        if transaction.tx_id in self._known:
+        if self._was_received(transaction.tx_id):
             raise Rejected("MEM-1", f"transaction 0x{transaction.tx_id.hex()} was already received")
         if len(self) >= MAX_PENDING:
             raise Rejected("MEM-4", f"the mempool is full with {len(self)} transactions: try again later")
@@ -120,17 +135,20 @@ class Mempool:
         self.epochs.check(transaction, height=height)
         self._verifier.verify_ciphertext(transaction)
 
-    def add(self, pending: Pending) -> None:
-        """Take a checked transaction, or one whose receipt says it was checked."""
+    def add(self, pending: Pending) -> EncryptedTransaction | None:
+        """Take a checked transaction, or one whose receipt says it was checked. Returns the one it replaces, if any:
+        records may hold an expired transaction and its replacement."""
         header = pending.transaction.header
         own = self._by_sender.setdefault(header.sender, {})
-        if header.nonce in own:  # records may hold an expired transaction and its replacement
-            self._forget(own[header.nonce])
+        replaced = own.get(header.nonce)
+        if replaced is not None:
+            self._forget(replaced)
         own[header.nonce] = self._live[pending.sequence] = pending
-        self._known.add(pending.transaction.tx_id)
+        self._take_note(pending.transaction)
         heappush(self._last_heights, (self._last_height(pending), pending.sequence))
         self._overtaken.add(header.sender)
         self._rank(pending)
+        return None if replaced is None else replaced.transaction
 
     def next_nonce(self, sender: bytes) -> int:
         """The lowest nonce from the executed one on that no live or committed transaction of the sender holds."""
@@ -158,14 +176,23 @@ class Mempool:
         candidates = [self._candidates[pending.sequence] for pending in chosen.values()]
         return tuple(chosen[item.tx_id] for item in committed_order(policy, candidates))
 
+    def has_ready(self, *, height: int) -> bool:
+        """Whether a batch at `height` would have anything in it."""
+        return any(True for _ in self._ready_by_rank(self._policy, height, self.epochs.at(height)))
+
     def commit(self, transactions: Iterable[EncryptedTransaction]) -> None:
         """Transactions that a commitment has taken. Its senders wait until it is executed."""
         for transaction in transactions:
             header = transaction.header
-            self._known.add(transaction.tx_id)
+            self._take_note(transaction)
             if header.nonce in self._by_sender.get(header.sender, {}):
                 self._remove(header.sender, header.nonce)
             self._in_flight[header.sender] = max(header.nonce + 1, self._in_flight.get(header.sender, 0))
+
+    def retract(self, transactions: Iterable[EncryptedTransaction]) -> None:
+        """Their commitment is void. They do not come back, but their senders wait for it no longer."""
+        for transaction in transactions:
+            self._in_flight.pop(transaction.header.sender, None)
 
     def executed(self, senders: Iterable[bytes]) -> None:
         """A batch has run: its senders may be committed again, unless a later batch holds them too."""
@@ -197,6 +224,18 @@ class Mempool:
             self._last_heights = [item for item in self._last_heights if item[1] in self._live]
             heapify(self._last_heights)
         return tuple(expired)
+
+    @property
+    def live(self) -> Iterable[Pending]:
+        """In no particular order."""
+        return self._live.values()
+
+    def _was_received(self, tx_id: bytes) -> bool:
+        return tx_id in self._known if self._received is None else self._received(tx_id)
+
+    def _take_note(self, transaction: EncryptedTransaction) -> None:
+        if self._received is None:
+            self._known.add(transaction.tx_id)
 
     def _remove(self, sender: bytes, nonce: int) -> EncryptedTransaction:
         own = self._by_sender[sender]
@@ -242,14 +281,18 @@ class Mempool:
         if not self._sorted:
             self._ranked.sort()
             self._sorted = True
-        if len(self._ranked) > 2 * len(self._live):
-            self._ranked = [item for item in self._ranked if item[1] in self._live]
+        self._forget_ranks(room=0)
         return self._ranked
 
     def _rank(self, pending: Pending) -> None:
         item = self._candidates[pending.sequence] = pending.candidate(self.epochs.genesis.base_fee)
+        self._forget_ranks(room=MAX_PENDING_PER_SENDER)
         self._ranked.append((rank(self._policy, item), pending.sequence))
         self._sorted = False
+
+    def _forget_ranks(self, *, room: int) -> None:
+        if len(self._ranked) > 2 * len(self._live) + room:
+            self._ranked = [item for item in self._ranked if item[1] in self._live]
 
     def _ready(self, sender: bytes, height: int, terms: Terms) -> list[Pending]:
         """A sender's transactions that could run now: unbroken nonces, for this key and height, covered by the

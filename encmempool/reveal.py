@@ -12,14 +12,15 @@ REV-4  the reveal's outcomes and plaintext roots are what its batch key yields
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
+from encmempool.checkpoint import Checkpoint, SequencesOf, ledger_state_of, numbers_in, ranges_of, state_of
 from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate, proposal_record
-from encmempool.errors import Malformed, Rejected
+from encmempool.errors import Malformed, Rejected, StorageError
 from encmempool.ethereum import EthereumTransaction
 from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger
 from encmempool.genesis import ledger_of
@@ -35,6 +36,7 @@ from encmempool.types import (
     EncryptedTransaction,
     Opened,
     OrderCertificate,
+    OrderCommitment,
     Proposal,
     Reveal,
     ShareRelease,
@@ -49,7 +51,9 @@ from threshold.schemes.base import BatchKey, Share, Undecryptable
 CERTIFICATE = "certificate"
 SHARE = "member-share"
 REVEAL = "reveal"
-KEPT_STATES = 2 * MAX_UNEXECUTED
+CHECKPOINT = "checkpoint"
+KEPT_STATES = 8
+"""How many of the newest are kept in any case, besides those that a commitment may still name."""
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -86,9 +90,11 @@ _OUTCOMES = {outcome.text: outcome for outcome in Outcome}
 class Snapshot:
     """The ledger as a height left it; nobody changes it any more."""
 
-    def __init__(self, height: int, ledger: Ledger) -> None:
+    def __init__(self, height: int, ledger: Ledger, commitment: OrderCommitment | None = None) -> None:
+        """`commitment` is the one that was executed."""
         self.height = height
         self.ledger = ledger
+        self.commitment = commitment
 
     @cached_property
     def _tree(self) -> StateTree:
@@ -99,12 +105,12 @@ class Snapshot:
         return self._tree.root
 
     def execute(
-        self, height: int, timestamp_ms: int, entries: Sequence[Entry]
+        self, height: int, timestamp_ms: int, entries: Sequence[Entry], commitment: OrderCommitment | None = None
     ) -> tuple[Snapshot, tuple[ExecutionReceipt, ...]]:
         """The next snapshot, and a receipt for each entry."""
         ledger = self.ledger.copy()
         receipts = ledger.execute(height, timestamp_ms, entries)
-        following = Snapshot(height, ledger)
+        following = Snapshot(height, ledger, commitment)
         following._tree = self._tree.after(ledger)
         return following, receipts
 
@@ -158,7 +164,9 @@ def open_entry(committee: Committee, transaction: EncryptedTransaction, opened: 
 
 
 class Follower:
-    """Follows published messages and holds the executed state. Gives sequencer and members their StateView."""
+    """Follows published messages and holds the executed state. Gives sequencer and members their StateView.
+
+    One thread owns it; others may read `latest` and `at`."""
 
     def __init__(
         self,
@@ -167,18 +175,30 @@ class Follower:
         successors: Sequence[Committee] = (),
         records: Records | None = None,
         stage: Stage = no_stage,
+        kept: int | None = None,
+        checkpoints: bool = True,
     ) -> None:
-        """`committee` is the first. `stage` brackets the named parts of the work, for measuring."""
+        """`committee` is the first. `stage` brackets the named parts of the work, for measuring.
+
+        kept           how many executed heights to hold in memory, at least MAX_UNEXECUTED; by default all of them
+        checkpoints    whether to start from the newest one in the records, if there is one
+
+        Raises StorageError if the checkpoint, or what is stored above it, is damaged.
+        """
+        if kept is not None and kept < MAX_UNEXECUTED:
+            raise ValueError(f"the newest {MAX_UNEXECUTED} heights are needed to check the next one")
         self._stage = stage
+        self._kept = kept
         start = committee.key_set.start_height - 1
-        self._states = {start: Snapshot(start, ledger_of(committee.genesis))}
-        self._latest = start
+        self._latest = Snapshot(start, ledger_of(committee.genesis))
+        self._states = {start: self._latest}
         self.chain = Chain(committee, self, successors=successors)
         self._certificates: dict[int, OrderCertificate] = {}
         self._shares: dict[int, dict[int, SignedShare]] = {}
-        self._executed: list[Executed] = []
+        self._executed: dict[int, Executed] = {}
+        self._refused: dict[int, tuple[int, ...]] = {}
         if records is not None:
-            self._restore(records)
+            self._restore(records, checkpoints=checkpoints)
 
     @property
     def committee(self) -> Committee:
@@ -187,28 +207,34 @@ class Follower:
 
     @property
     def latest(self) -> StateAt:
-        return self._states[self._latest]
+        return self._latest
 
     def at(self, height: int) -> StateAt | None:
+        """None for a height that is not executed yet, and for one that no commitment can name any more."""
         return self._states.get(height)
 
     @property
     def ledger(self) -> Ledger:
         """A copy: the follower's own state changes by execution only."""
-        return self._ledger.copy()
+        return self._latest.ledger.copy()
 
     @property
-    def _ledger(self) -> Ledger:
-        return self._states[self._latest].ledger
+    def ledger_view(self) -> Ledger:
+        """The state itself, to read from: it stays as it is."""
+        return self._latest.ledger
 
     @property
     def executed(self) -> tuple[Executed, ...]:
-        return tuple(self._executed)
+        """Those held, in their order."""
+        return tuple(self._executed.values())
 
     def executed_at(self, height: int) -> Executed | None:
-        """What became of a height, or None if it is not executed yet."""
-        at = height - self.chain.first_height
-        return self._executed[at] if 0 <= at < len(self._executed) else None
+        """What became of a height, or None if it is not executed yet, or not held any more."""
+        return self._executed.get(height)
+
+    def refused(self, height: int) -> tuple[int, ...]:
+        """Members whose shares were refused when the height was opened; there may be more who sent wrong ones."""
+        return self._refused.get(height, ())
 
     def shares(self, height: int) -> tuple[SignedShare, ...]:
         """Those received for a height, by member."""
@@ -218,7 +244,7 @@ class Follower:
         return self._certificates.get(height)
 
     def adopt(self, successor: Committee) -> None:
-        """Take the next committee; `Chain.adopt` says when it is refused."""
+        """Take the next committee; `Chain.adopt` says when it is refused, and what is forgotten for it."""
         self.chain.adopt(successor)
 
     def propose(self, proposal: Proposal, *, now_ms: int | None = None) -> tuple[Persist, ...]:
@@ -240,7 +266,7 @@ class Follower:
         check_certificate(self.chain.committee_at(commitment.height), certificate, commitment)
         known = self.chain.at(commitment.height)
         if known is not None and known.commitment != commitment:
-            if commitment.height in self._certificates:
+            if commitment.height <= self.chain.certified:  # a certificate for what was built on it stands for it
                 raise Rejected("CRT-4", f"two commitments are certified at height {commitment.height}")
             self.chain.retract(commitment.height)
         return (*self.propose(proposal), *self.certify(certificate))
@@ -252,6 +278,7 @@ class Follower:
             return ()
         check_certificate(self.chain.committee_at(ready.commitment.height), certificate, ready.commitment)
         self._certificates.setdefault(certificate.vote.height, certificate)
+        self.chain.certify(certificate.vote.height)
         held = self._certificates[certificate.vote.height]
         return (Persist(kind=CERTIFICATE, key=u64(certificate.vote.height), value=held.encoded),)
 
@@ -291,7 +318,7 @@ class Follower:
         """
         records: list[Persist] = []
         done: list[Executed] = []
-        while (ready := self.chain.at(self._latest + 1)) is not None and self._can_open(ready):
+        while (ready := self.chain.at(self._latest.height + 1)) is not None and self._can_open(ready):
             height = ready.commitment.height
             try:
                 batch_key = self._combine(ready) if ready.batch.entries else None
@@ -335,14 +362,50 @@ class Follower:
         if done.certificate is None:
             raise Rejected("REV-1", f"height {commitment.height} comes without its certificate")
         records = self.follow(done.ready.proposal, done.certificate)
-        reveal = self.replay(self._known(commitment.height), done.reveal).reveal
-        return records if reveal is None else (*records, _reveal_record(commitment.height, reveal))
+        return (*records, *self.take_reveal(commitment.height, done.reveal)[0])
 
-    def wrong_shares(self, height: int) -> tuple[int, ...]:
-        """Members whose published share of a height does not verify."""
+    def take_reveal(self, height: int, reveal: Reveal | None) -> tuple[tuple[Persist, ...], Executed]:
+        """The next height, which is certified, from another party's reveal, checked in full; None where it is empty.
+
+        Raises Malformed or Rejected, and then nothing has changed."""
+        ready = self._known(height)
+        if height not in self._certificates:
+            raise Rejected("REV-1", f"height {height} is not certified")
+        executed = self.replay(ready, reveal)
+        return () if reveal is None else (_reveal_record(height, reveal),), executed
+
+    def checkpoint(self) -> Persist:
+        """A record from which the next start goes on, under the newest executed height; older ones may then be erased.
+
+        It is taken below that height: at the one whose state the newest commitment names, since the next may name the
+        same. What is above is read from the other records.
+        """
+        newest = self._latest.commitment
+        base = self._latest.height if newest is None else max(newest.executed_height, self.chain.base)
+        state, commitment = self._states[base], self.chain.commitment_at(base)
+        sequences = self.chain.sequences_up_to(base)
+        checkpoint = Checkpoint(
+            checksum=ZERO_HASH,
+            height=base,
+            state_root=state.root,
+            burned=state.ledger.burned,
+            commitment=() if commitment is None else (commitment,),
+            state=state_of(state.ledger.snapshot()),
+            sequences=tuple(
+                SequencesOf(sequencer=sequencer, ranges=ranges)
+                for sequencer in sorted(sequences)
+                if (ranges := ranges_of(sequences[sequencer]))
+            ),
+        )
+        return Persist(kind=CHECKPOINT, key=u64(self._latest.height), value=checkpoint.sealed().encoded)
+
+    def wrong_shares(self, height: int, *, only: int | None = None) -> tuple[int, ...]:
+        """Members whose published share of a height does not verify; of one member if that is all one asks for."""
         ready = self._known(height)
         committee, wrong = self.chain.committee_at(height), []
         for signed in self.shares(height):
+            if only not in (None, signed.message.member):
+                continue
             share = _share(signed)
             try:
                 committee.scheme.verify_share(committee.public_key, ready.batch, share)
@@ -361,7 +424,9 @@ class Follower:
         committee = self.chain.committee_at(ready.commitment.height)
         precomputed = committee.precompute(ready.batch)
         with self._stage("combine"):
-            batch_key, _ = committee.scheme.combine(committee.public_key, ready.batch, shares, precomputed)
+            batch_key, refused = committee.scheme.combine(committee.public_key, ready.batch, shares, precomputed)
+        if refused:
+            self._refused[ready.commitment.height] = refused
         return batch_key
 
     def _verify(self, ready: Ready, batch_key: BatchKey) -> None:
@@ -379,14 +444,14 @@ class Follower:
     def _run(self, ready: Ready, batch_key: BatchKey | None) -> Executed:
         """The next height on a copy of the ledger: nothing changes here until it is adopted."""
         commitment, transactions = ready.commitment, ready.proposal.transactions
-        if commitment.height != self._latest + 1:
-            raise ValueError(f"height {commitment.height} cannot run after height {self._latest}")
+        if commitment.height != self._latest.height + 1:
+            raise ValueError(f"height {commitment.height} cannot run after height {self._latest.height}")
         with self._stage("decrypt"):
             opened = self._open(ready, batch_key) if batch_key else ()
         with self._stage("execute"):
             order = self._order(ready, batch_key.value) if batch_key else ()
             entries = [_entry(transactions[at], opened[at]) for at in order]
-            state, results = self._states[self._latest].execute(commitment.height, commitment.timestamp_ms, entries)
+            state, results = self._latest.execute(commitment.height, commitment.timestamp_ms, entries, commitment)
             by_position = dict(zip(order, results, strict=True))
             receipts = tuple(by_position[at] for at in range(len(transactions)))
             reveal = _reveal(ready, batch_key, opened, receipts) if batch_key else None
@@ -401,11 +466,23 @@ class Follower:
         )
 
     def _adopt(self, executed: Executed) -> None:
-        self._states[self._latest].settle()
-        self._latest = executed.ready.commitment.height
-        self._states[self._latest] = executed.state
-        self._states.pop(self._latest - KEPT_STATES, None)
-        self._executed.append(executed)
+        height, before = executed.state.height, self._latest
+        self._executed[height] = executed
+        self._states[height] = executed.state
+        self._latest = executed.state  # whoever asks for its height finds it already
+        before.settle()
+        named = min(executed.ready.commitment.executed_height, height - KEPT_STATES + 1)
+        for old in [at for at in self._states if at < named]:
+            del self._states[old]
+        if self._kept is not None:
+            self._forget(height - self._kept)
+
+    def _forget(self, height: int) -> None:
+        """Leave a height, and those below, to the records."""
+        self.chain.forget(height)
+        for held in (self._executed, self._certificates, self._shares, self._refused):
+            for old in [at for at in held if at <= height]:
+                del held[old]
 
     def _open(self, ready: Ready, batch_key: BatchKey) -> tuple[OpenedEntry, ...]:
         committee = self.chain.committee_at(ready.commitment.height)
@@ -424,31 +501,80 @@ class Follower:
         batch = [candidate(transaction, sequence=0, base_fee=base_fee) for transaction in transactions]
         return execution_order(policy, batch, commitment_root=ready.commitment.root, batch_key_value=batch_key_value)
 
-    def _restore(self, records: Records) -> None:
-        reveals = {key: Reveal.decode(value) for key, value in records.scan(REVEAL)}
-        certificates = {key: OrderCertificate.decode(value) for key, value in records.scan(CERTIFICATE)}
-        for _, value in records.scan(SHARE):
-            share = SignedShare.decode(value)
-            self._shares.setdefault(share.message.height, {})[share.message.member] = share
-        for key, value in records.scan(PROPOSAL):
-            height, root = key[:8], key[8:]
-            certificate = certificates.get(height)
+    def _restore(self, records: Records, *, checkpoints: bool) -> None:
+        newest = records.last(CHECKPOINT) if checkpoints else None
+        if newest is None:
+            self._replay_stored(records)
+            return
+        height = int.from_bytes(newest[0], "big")
+        with _damaged(f"the checkpoint of height {height}"):
+            self._resume(Checkpoint.opened(newest[1]))
+        with _damaged(f"what is stored above the checkpoint of height {height}"):
+            self._replay_stored(records)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Start above an executed height. Raises Malformed or Rejected."""
+        state, commitments = ledger_state_of(checkpoint.state), checkpoint.commitment
+        commitment = commitments[0].message if commitments else None
+        snapshot = Snapshot(state.height, self._latest.ledger.in_state(state, burned=checkpoint.burned), commitment)
+        below = self._latest.height if commitment is None else commitment.height
+        if not state.height == checkpoint.height == below:
+            raise Malformed("its state and its commitment are of different heights")
+        if snapshot.root != checkpoint.state_root:
+            raise Malformed("its state has another root than it states")
+        if commitment is None and snapshot.root != self._latest.root:
+            raise Malformed("it starts from another genesis")
+        self.chain.resume(
+            state.height,
+            commitments[0] if commitments else None,
+            next_nonces={account.address: account.nonce for account in state.accounts if account.nonce},
+            sequences={of.sequencer: numbers_in(of.ranges) for of in checkpoint.sequences},
+        )
+        self._latest, self._states = snapshot, {state.height: snapshot}
+
+    def _replay_stored(self, records: Records) -> None:
+        for key, value in records.scan(PROPOSAL, start=u64(self.chain.base + 1)):
+            at, root = key[:8], key[8:]
+            height = int.from_bytes(at, "big")
+            stored = records.get(CERTIFICATE, at)
+            certificate = None if stored is None else OrderCertificate.decode(stored)
             if certificate is not None and certificate.vote.commitment_root != root:
                 continue  # shown to this party, but another one was certified
             try:
-                ready = self.chain.extend(Proposal.decode(value))
+                self.chain.extend(Proposal.decode(value), recorded=True)
             except Rejected:
                 if certificate is not None:
                     raise
                 continue  # built on what was not certified
             if certificate is not None:
-                self._certificates[ready.commitment.height] = certificate
+                self._certificates[height] = certificate
+                self.chain.certify(height)
+                self._shares[height] = {share.message.member: share for share in _stored_shares(records, at)}
             # A height runs only after the one below: an empty one may wait for a reveal.
-            while (waiting := self.chain.at(self._latest + 1)) is not None:
-                at = u64(waiting.commitment.height)
-                if at not in certificates or (waiting.batch.entries and at not in reveals):
+            while (waiting := self.chain.at(self._latest.height + 1)) is not None:
+                following = waiting.commitment.height
+                revealed = records.get(REVEAL, u64(following))
+                if following not in self._certificates or (waiting.batch.entries and revealed is None):
                     break
-                self.replay(waiting, reveals.get(at))
+                self.replay(waiting, None if revealed is None else Reveal.decode(revealed))
+
+
+@contextmanager
+def _damaged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (Malformed, Rejected) as error:
+        raise StorageError(
+            f"{what} is damaged ({error}): restore the database from its newest backup, or start without checkpoints, "
+            "which replays the whole history"
+        ) from error
+
+
+def _stored_shares(records: Records, height: bytes) -> Iterator[SignedShare]:
+    for key, value in records.scan(SHARE, start=height):
+        if not key.startswith(height):
+            return
+        yield SignedShare.decode(value)
 
 
 def _reveal_record(height: int, reveal: Reveal) -> Persist:

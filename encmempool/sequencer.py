@@ -2,30 +2,46 @@
 
 Sans-IO. Whatever it signs is stored before it leaves, one commitment for a height for ever; restarted from its
 records it sends the same bytes again. Whoever performs the effects drops the sequencer and restores it from its
-records if one of them fails.
+records if one of them fails. The effects of several calls may be performed together, in their order.
+
+What is executed or expired need not stay in memory: it is read from the records when somebody asks.
 
 Requirements:
 SEQ-1  a receipt leaves only after the transaction and the receipt are durable
-SEQ-2  receipt sequences ascend without gaps
+SEQ-2  a sequencer's receipt sequences ascend without gaps
 SEQ-3  one commitment per height; it is durable before it leaves
 SEQ-4  a receipt's include_by height is at most the transaction's valid_until and the key's end, and not before the
        key's start
-SEQ-5  commitments run ahead of execution by at most MAX_UNEXECUTED heights
+SEQ-5  commitments run ahead of execution by at most MAX_UNEXECUTED heights, and another sequencer's first one follows
+       when all before it is executed
+SEQ-6  receipts are given for transactions of key sets that name this sequencer, and no others
 SEQ-9  when the key's rounds are used up, nothing more is admitted and only empty batches are committed
 SEQ-10 before members sign the next key set it is announced, once; from its start on nothing is committed without it
+SEQ-11 commitments are made for heights of key sets that name this sequencer, and no others
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
+from encmempool.checkpoint import SequenceRange, ranges_of
 from encmempool.envelope import Terms
-from encmempool.errors import Rejected
-from encmempool.mempool import MAX_UNEXECUTED, CiphertextVerifier, Mempool, Pending, StateView
+from encmempool.errors import Malformed, Rejected, StorageError
+from encmempool.intervals import IntervalSet
+from encmempool.mempool import (
+    MAX_PENDING,
+    MAX_UNEXECUTED,
+    CiphertextVerifier,
+    Mempool,
+    Pending,
+    StateAt,
+    StateView,
+)
 from encmempool.ordering import Policy
-from encmempool.ssz import Hash, Limit, SszObject
+from encmempool.ssz import U64, Hash, Limit, SszObject
 from encmempool.store import Records
 from encmempool.types import (
     MAX_BATCH,
@@ -44,10 +60,23 @@ from threshold.sansio import Persist, Send, Signer
 
 TRANSACTION = "transaction"
 RECEIPT = "receipt"
+RECEIPT_OF = "receipt-of"
+"""By transaction id: the key of its receipt."""
 COMMITMENT = "commitment"
+PLACE = "place"
+"""By transaction id: the key of the commitment that has it."""
 ANNOUNCED = "announced-key-set"
+SEQUENCER_CHECKPOINT = "sequencer-checkpoint"
 _ROTATE = "run `encmempool committee rotate`"
 _NEW_KEY = "run `encmempool committee rotate --new-key`"
+_MAX_KEYS = 1 << 16
+
+
+class NamedSigner(Signer, Protocol):
+    """A signer that says who it is."""
+
+    @property
+    def address(self) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,41 +87,118 @@ class CommittedBatch(SszObject):
     tx_ids: Annotated[tuple[Hash, ...], Limit(MAX_BATCH)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class UsedUp(SszObject):
+    """A key whose last round was given to a height."""
+
+    key_id: Hash
+    height: U64
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencerCheckpoint(SszObject):
+    """Where to begin reading the records: what was live when all up to a height was executed.
+
+    next_sequence    of the first receipt after it
+    live             sequences of transactions that waited for their commitment
+    """
+
+    executed_height: U64
+    next_sequence: U64
+    live: Annotated[tuple[SequenceRange, ...], Limit(MAX_PENDING)]
+    used_up: Annotated[tuple[UsedUp, ...], Limit(_MAX_KEYS)]
+
+
+class _Held:
+    """A state view that stands still between two looks, so that a call sees one state from its beginning to its end,
+    whatever another thread executes meanwhile."""
+
+    def __init__(self, source: StateView) -> None:
+        self._source = source
+        self.latest: StateAt = source.latest
+
+    def look(self) -> None:
+        self.latest = self._source.latest
+
+    def at(self, height: int) -> StateAt | None:
+        return self._source.at(height)
+
+
 class Sequencer:
     def __init__(
         self,
         *,
         terms: Terms,
         successors: Sequence[Terms] = (),
-        identity: Signer,
+        identity: NamedSigner,
         verifier: CiphertextVerifier,
         state: StateView,
         records: Records,
+        kept: int | None = None,
+        checkpoints: bool = True,
     ) -> None:
-        """`terms` of the first key set."""
+        """`terms` of the first key set; this sequencer acts at heights whose key set names it, and starts above what
+        others committed to there.
+
+        kept           how many executed heights to hold in memory, besides what waits; by default all of them
+        checkpoints    whether to start from the newest one, where not everything is held
+        """
+        self.address = identity.address
         self._genesis_root = terms.genesis_root
         self._identity = identity
-        self._state = state
-        self._mempool = Mempool(terms, verifier, state)
+        self._state = _Held(state)
+        self._records = records
+        self._kept = kept
+        self._mempool = Mempool(terms, verifier, self._state, received=self._has_receipt)
         self._epochs = self._mempool.epochs
-        for later in successors:
-            self.adopt(later)
         self._transactions: dict[bytes, EncryptedTransaction] = {}
         self._receipts: dict[bytes, SignedReceipt] = {}
-        self._batches: list[CommittedBatch] = []
+        self._places: dict[bytes, int] = {}
+        self._batches: dict[int, CommittedBatch] = {}
         self._unexecuted: list[CommittedBatch] = []
+        self._executed: deque[CommittedBatch] = deque()
+        self._last: CommittedBatch | None = None
+        self._next_sequence = 0
+        self._used_up: dict[bytes, int] = {}
         self._announced: dict[bytes, KeySet] = {}
-        self._restore(records)
+        self._checkpoints = 0
+        for later in successors:
+            self._mempool.adopt(later)
+        self._restore(checkpoints=checkpoints)
 
     @property
     def height(self) -> int:
-        """Of the last commitment, 0 before the first."""
-        return self._epochs.first_height - 1 + len(self._batches)
+        """Of the last commitment before the next one that is this sequencer's to make: its own, 0 before the first, or
+        where the heights of another one end."""
+        following = self._epochs.first_height if self._last is None else self._last.commitment.message.height + 1
+        if self._owns(following):
+            return following - 1
+        return next((start - 1 for start in self._own_starts() if start >= following), following - 1)
 
     @property
     def terms(self) -> Terms:
         """Those of the next commitment."""
         return self._epochs.at(self.height + 1)
+
+    @property
+    def in_office(self) -> bool:
+        """Whether a key set that is known leaves the next commitment to this sequencer."""
+        return self.terms.key_set.sequencer == self.address
+
+    @property
+    def tip(self) -> tuple[int, bytes, int]:
+        """Height, root and round of its last commitment, or what the first key set starts from."""
+        if self._last is None:
+            first = self._epochs.at(0).key_set
+            return first.start_height - 1, first.start_parent, first.start_round
+        message = self._last.commitment.message
+        return message.height, message.root, message.round
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether the next commitment would have a transaction."""
+        self._drop_ended()
+        return self.rounds_left != 0 and self._mempool.has_ready(height=self.height + 1)
 
     @property
     def rounds_left(self) -> int | None:
@@ -109,8 +215,17 @@ class Sequencer:
         return self._epochs.key_end(key_id)
 
     def adopt(self, terms: Terms) -> None:
-        """Take the next key set: from its start on it governs, and its transactions are admitted from now on."""
+        """Take the next key set: from its start on it governs, and its transactions are admitted from now on. If it
+        names another sequencer, what this one committed to from its start on is void."""
         self._mempool.adopt(terms)
+        start = terms.key_set.start_height
+        void = [batch for batch in self._unexecuted if batch.commitment.message.height >= start]
+        for batch in void:
+            self._mempool.retract(map(self._transaction, batch.tx_ids))
+            self._unexecuted.remove(batch)
+            self._let_go(batch)
+        if void:
+            self._last = self.batch(start - 1)
 
     def announce(self, key_set: KeySet) -> tuple[Persist, ...]:
         """Leave the heights from its start on to a key set that members are about to sign. Raises Rejected SEQ-10."""
@@ -134,20 +249,47 @@ class Sequencer:
         return self._mempool.next_nonce(sender)
 
     def receipt(self, tx_id: bytes) -> SignedReceipt | None:
-        return self._receipts.get(tx_id)
+        """This sequencer's."""
+        if tx_id in self._receipts:
+            return self._receipts[tx_id]
+        key = self._records.get(RECEIPT_OF, tx_id)
+        data = None if key is None else self._records.get(RECEIPT, key)
+        return None if data is None else SignedReceipt.decode(data)
 
     def transaction(self, tx_id: bytes) -> EncryptedTransaction | None:
-        return self._transactions.get(tx_id)
+        if tx_id in self._transactions:
+            return self._transactions[tx_id]
+        data = self._records.get(TRANSACTION, tx_id)
+        return None if data is None else EncryptedTransaction.decode(data)
+
+    def place(self, tx_id: bytes) -> int | None:
+        """The height at which this sequencer committed to a transaction, unless that commitment is void."""
+        height = self._places.get(tx_id)
+        if height is None and (key := self._records.get(PLACE, tx_id)) is not None:
+            height = int.from_bytes(key, "big")
+        return height if height is not None and self._owns(height) else None
 
     def batch(self, height: int) -> CommittedBatch | None:
-        at = height - self._epochs.first_height
-        return self._batches[at] if 0 <= at < len(self._batches) else None
+        """What this sequencer committed to at a height; None where it did not, or where that is void."""
+        if height in self._batches:
+            return self._batches[height]
+        data = self._records.get(COMMITMENT, u64(height)) if self._owns(height) else None
+        return None if data is None else CommittedBatch.decode(data)
+
+    def live(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
+        """What has a receipt and can still be committed, by sequence."""
+        self._drop_ended()
+        pending = sorted(self._mempool.live, key=lambda pending: pending.sequence)
+        return tuple((p.transaction, self._receipts[p.transaction.tx_id]) for p in pending)
 
     def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
-        """What has a receipt and no place in a commitment yet, by sequence."""
-        committed = {tx_id for batch in self._batches for tx_id in batch.tx_ids}
+        """All that has a receipt and no place in a commitment, by sequence, however long ago it expired: for those who
+        read history. Reads every receipt there is."""
+        receipts = self._receipts.values() if self._kept is None else self._stored_receipts()
         return tuple(
-            (self._transactions[tx_id], receipt) for tx_id, receipt in self._receipts.items() if tx_id not in committed
+            (self._transaction(receipt.message.tx_id), receipt)
+            for receipt in receipts
+            if self.place(receipt.message.tx_id) is None
         )
 
     def submit(self, data: bytes, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
@@ -157,6 +299,8 @@ class Sequencer:
         height = self.height + 1
         header = transaction.header
         terms = self._epochs.of_key(header.key_id, height=height)
+        if terms.key_set.sequencer != self.address:
+            raise Rejected("SEQ-6", f"transactions of this key are received by 0x{terms.key_set.sequencer.hex()} now")
         if self.rounds_left == 0 and header.key_id == self.terms.key_set.key_id:
             raise Rejected("SEQ-9", f"all {terms.key_set.rounds} rounds of this key are used: {_NEW_KEY}")
         self._mempool.check(transaction, height=height)
@@ -166,7 +310,7 @@ class Sequencer:
         promised = last if terms.addresses_height else min(first - 1 + deadlines.include_heights, last)
         receipt = Receipt(
             tx_id=transaction.tx_id,
-            sequence=len(self._receipts),
+            sequence=self._next_sequence,
             received_at_ms=now_ms,
             include_by_height=promised,
             include_by_l1_block=l1_block + deadlines.include_l1_blocks,
@@ -175,29 +319,34 @@ class Sequencer:
         signature = self._identity.sign(signing_digest(receipt, self._genesis_root))
         signed = SignedReceipt(message=receipt, signature=signature)
         self._take(transaction, signed)
+        key = u64(receipt.sequence)
         return (
             Persist(kind=TRANSACTION, key=transaction.tx_id, value=transaction.encoded),
-            Persist(kind=RECEIPT, key=u64(receipt.sequence), value=signed.encoded),
+            Persist(kind=RECEIPT, key=key, value=signed.encoded),
+            Persist(kind=RECEIPT_OF, key=transaction.tx_id, value=key),
             Send(message=signed.encoded),
         )
 
     def commit(self, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
         """Fix the next height's order; an empty batch is valid. The last effect sends the Proposal to all members."""
         self._drop_ended()
+        state = self._state.latest
         height, terms = self.height + 1, self.terms
         key_set = terms.key_set
+        if key_set.sequencer != self.address:
+            raise Rejected("SEQ-11", f"height {height} belongs to the sequencer 0x{key_set.sequencer.hex()}")
         if height > key_set.valid_until:
             raise Rejected("SEQ-3", f"the key ends at height {key_set.valid_until}: {_ROTATE}")
         announced = self.announced(key_set.root)
         if announced is not None and height >= announced.start_height:
             raise Rejected("SEQ-10", f"height {height} is left to a key set that is not signed yet: {_ROTATE}")
-        waiting = height - self._state.latest.height
+        waiting = height - state.height
         if waiting > MAX_UNEXECUTED:
             raise Rejected("SEQ-5", f"{waiting - 1} heights wait for their reveal: let the committee catch up first")
+        parent = self._parent(height, state)
         exhausted = self.rounds_left == 0
         chosen = () if exhausted else self._mempool.select(height=height, policy=Policy(key_set.policy_id))
         tx_ids = tuple(p.transaction.tx_id for p in chosen)
-        parent = self._batches[-1].commitment.message if self._batches else None
         commitment = OrderCommitment(
             height=height,
             parent=parent.root if parent else key_set.start_parent,
@@ -210,66 +359,197 @@ class Sequencer:
             l1_block=l1_block,
             inbox_index=0,
             timestamp_ms=max(now_ms, parent.timestamp_ms if parent else terms.genesis.timestamp_ms),
-            executed_height=self._state.latest.height,
-            state_root=self._state.latest.root,
+            executed_height=state.height,
+            state_root=state.root,
         )
         signature = self._identity.sign(signing_digest(commitment, self._genesis_root))
         batch = CommittedBatch(commitment=SignedCommitment(message=commitment, signature=signature), tx_ids=tx_ids)
         self._append(batch)
+        key = u64(height)
         return (
-            Persist(kind=COMMITMENT, key=u64(height), value=batch.encoded),
+            Persist(kind=COMMITMENT, key=key, value=batch.encoded),
+            *(Persist(kind=PLACE, key=tx_id, value=key) for tx_id in tx_ids),
             Send(message=self.proposal(batch).encoded),
         )
 
     def resend(self) -> tuple[Send, ...]:
         """After a restart: the newest proposal once more, byte for byte."""
-        return (Send(message=self.proposal(self._batches[-1]).encoded),) if self._batches else ()
+        return (Send(message=self.proposal(self._last).encoded),) if self._last else ()
 
     def proposal(self, batch: CommittedBatch) -> Proposal:
         """The commitment with the bytes and receipts members need to check it."""
         return Proposal(
             commitment=batch.commitment,
-            transactions=tuple(self._transactions[tx_id] for tx_id in batch.tx_ids),
-            receipts=tuple(self._receipts[tx_id] for tx_id in batch.tx_ids),
+            transactions=tuple(map(self._transaction, batch.tx_ids)),
+            receipts=tuple(map(self._receipt, batch.tx_ids)),
         )
+
+    def checkpoint(self) -> Persist:
+        """A record from which the next start reads on. Older ones may be erased once it is stored."""
+        self._drop_ended()
+        live = IntervalSet()
+        for pending in self._mempool.live:
+            live.add(pending.sequence)
+        checkpoint = SequencerCheckpoint(
+            executed_height=self._state.latest.height,
+            next_sequence=self._next_sequence,
+            live=ranges_of(live),
+            used_up=tuple(UsedUp(key_id=key_id, height=height) for key_id, height in sorted(self._used_up.items())),
+        )
+        self._checkpoints += 1
+        return Persist(kind=SEQUENCER_CHECKPOINT, key=u64(self._checkpoints), value=checkpoint.encoded)
+
+    def _own_starts(self) -> Iterable[int]:
+        return (terms.key_set.start_height for terms in self._epochs if terms.key_set.sequencer == self.address)
+
+    def _parent(self, height: int, state: StateAt) -> OrderCommitment | None:
+        """The commitment below a height, None below the first. Raises Rejected SEQ-3 or SEQ-5."""
+        if state.height >= height:
+            raise Rejected(
+                "SEQ-3",
+                f"height {state.height} is executed, and not in this sequencer's records: restore the newest copy",
+            )
+        if self._last is not None and self._last.commitment.message.height == height - 1:
+            return self._last.commitment.message
+        if height == self._epochs.first_height:
+            return None
+        if state.height < height - 1 or state.commitment is None:
+            raise Rejected("SEQ-5", f"this sequencer's first height is {height}, and {height - 1} is not executed yet")
+        return state.commitment
 
     def _round_before(self, terms: Terms) -> int:
         """The round of the last commitment under these terms, or the one they start from."""
-        if self.height < terms.key_set.start_height:
+        if self._last is None or self.height < terms.key_set.start_height:
             return terms.key_set.start_round
-        return self._batches[-1].commitment.message.round
+        return self._last.commitment.message.round
 
-    def _restore(self, records: Records) -> None:
-        stored = {key: EncryptedTransaction.decode(value) for key, value in records.scan(TRANSACTION)}
-        receipts = [SignedReceipt.decode(value) for _, value in records.scan(RECEIPT)]
-        for signed in receipts:
-            self._take(stored[signed.message.tx_id], signed)
-        for key, value in records.scan(ANNOUNCED):
+    def _owns(self, height: int) -> bool:
+        """Whether the key set of a height names this sequencer. Where one was adopted that names another, what this
+        one had committed to is void."""
+        return self._epochs.at(height).key_set.sequencer == self.address
+
+    def _transaction(self, tx_id: bytes) -> EncryptedTransaction:
+        return _found(self.transaction(tx_id), tx_id)
+
+    def _receipt(self, tx_id: bytes) -> SignedReceipt:
+        return _found(self.receipt(tx_id), tx_id)
+
+    def _has_receipt(self, tx_id: bytes) -> bool:
+        return self.receipt(tx_id) is not None
+
+    def _stored_receipts(self, *, start: int = 0, limit: int | None = None) -> Iterator[SignedReceipt]:
+        for _, value in self._records.scan(RECEIPT, start=u64(start), limit=limit):
+            yield SignedReceipt.decode(value)
+
+    def _restore(self, *, checkpoints: bool) -> None:
+        for key, value in self._records.scan(ANNOUNCED):
             self._announced[key] = KeySet.decode(value)
-        for _, value in records.scan(COMMITMENT):
-            self._append(CommittedBatch.decode(value))
-        self._note_execution()
+        executed = self._state.latest.height
+        checkpoint = self._newest_checkpoint() if checkpoints else None
+        if checkpoint is None:
+            lowest = 0
+            for receipt in self._stored_receipts():
+                self._restore_receipt(receipt, executed)
+        else:
+            lowest = min(checkpoint.executed_height, executed)
+            for used in checkpoint.used_up:
+                self._use_up(used.key_id, used.height)
+            for waited in checkpoint.live:
+                for receipt in self._stored_receipts(start=waited.first, limit=waited.last - waited.first + 1):
+                    self._restore_receipt(receipt, executed)
+            for receipt in self._stored_receipts(start=checkpoint.next_sequence):
+                self._restore_receipt(receipt, executed)
+            self._next_sequence = max(self._next_sequence, checkpoint.next_sequence)
+        for _, value in self._records.scan(COMMITMENT, start=u64(lowest)):
+            batch = CommittedBatch.decode(value)
+            if self._owns(batch.commitment.message.height):
+                self._append(batch, of_old=self._kept is not None and batch.commitment.message.height <= executed)
+        self._drop_ended()
+
+    def _newest_checkpoint(self) -> SequencerCheckpoint | None:
+        newest = self._records.last(SEQUENCER_CHECKPOINT)
+        if newest is None:
+            return None
+        key, value = newest
+        self._checkpoints = int.from_bytes(key, "big")
+        if self._kept is None:
+            return None
+        try:
+            return SequencerCheckpoint.decode(value)
+        except Malformed as error:
+            raise StorageError(
+                f"the sequencer's newest checkpoint is damaged ({error}): restore the newest copy of its database, or "
+                "start without checkpoints, which reads everything"
+            ) from error
+
+    def _restore_receipt(self, receipt: SignedReceipt, executed: int) -> None:
+        """Take what may be live still, or is committed and not executed."""
+        tx_id = receipt.message.tx_id
+        self._next_sequence = receipt.message.sequence + 1
+        if self._kept is not None and (place := self.place(tx_id)) is not None and place <= executed:
+            return
+        self._take(self._transaction(tx_id), receipt)
 
     def _take(self, transaction: EncryptedTransaction, receipt: SignedReceipt) -> None:
         self._transactions[transaction.tx_id] = transaction
         self._receipts[transaction.tx_id] = receipt
-        self._mempool.add(Pending(transaction=transaction, sequence=receipt.message.sequence))
+        self._next_sequence = receipt.message.sequence + 1
+        replaced = self._mempool.add(Pending(transaction=transaction, sequence=receipt.message.sequence))
+        if replaced is not None:
+            self._let_go_of(replaced.tx_id)
 
-    def _append(self, batch: CommittedBatch) -> None:
-        self._batches.append(batch)
-        self._unexecuted.append(batch)
-        message, terms = batch.commitment.message, self._epochs.at(self.height)
+    def _append(self, batch: CommittedBatch, *, of_old: bool = False) -> None:
+        """`of_old`: it is executed, and nobody is going to ask for its transactions."""
+        message = batch.commitment.message
+        self._last = batch
+        terms = self._epochs.at(message.height)
         if terms.rounds_limited and message.round == terms.key_set.rounds:
-            self._mempool.use_up(message.key_id, height=message.height)
-        self._mempool.commit(self._transactions[tx_id] for tx_id in batch.tx_ids)
+            self._use_up(message.key_id, message.height)
+        if not of_old:
+            self._batches[message.height] = batch
+            self._places.update(dict.fromkeys(batch.tx_ids, message.height))
+            self._unexecuted.append(batch)
+            self._mempool.commit(map(self._transaction, batch.tx_ids))
+
+    def _use_up(self, key_id: bytes, height: int) -> None:
+        self._used_up.setdefault(key_id, height)
+        self._mempool.use_up(key_id, height=height)
 
     def _drop_ended(self) -> None:
-        """Forget what can no longer be committed: its nonces are free."""
+        """Look at the state, and forget what can no longer be committed: its nonces are free."""
+        self._state.look()
         self._note_execution()
-        self._mempool.expire(height=self.height + 1)
+        for expired in self._mempool.expire(height=self.height + 1):
+            self._let_go_of(expired.tx_id)
 
     def _note_execution(self) -> None:
         executed = self._state.latest.height
         while self._unexecuted and self._unexecuted[0].commitment.message.height <= executed:
             batch = self._unexecuted.pop(0)
-            self._mempool.executed(self._transactions[tx_id].header.sender for tx_id in batch.tx_ids)
+            self._mempool.executed(self._transaction(tx_id).header.sender for tx_id in batch.tx_ids)
+            self._executed.append(batch)
+        while self._kept is not None and len(self._executed) > self._kept:
+            self._let_go(self._executed.popleft())
+
+    def _let_go(self, batch: CommittedBatch) -> None:
+        """It is in the records, and void or executed long ago."""
+        del self._batches[batch.commitment.message.height]
+        for tx_id in batch.tx_ids:
+            del self._places[tx_id]
+            self._let_go_of(tx_id)
+
+    def _let_go_of(self, tx_id: bytes) -> None:
+        if self._kept is not None:
+            self._transactions.pop(tx_id, None)
+            self._receipts.pop(tx_id, None)
+
+
+_Stored = TypeVar("_Stored", EncryptedTransaction, SignedReceipt)
+
+
+def _found(value: _Stored | None, tx_id: bytes) -> _Stored:
+    if value is None:
+        raise StorageError(
+            f"transaction 0x{tx_id.hex()} or its receipt is not in the sequencer's database: restore the newest copy"
+        )
+    return value

@@ -405,15 +405,19 @@ def combined_root(height: int, accounts: bytes, token_balances: bytes, pools: by
 
 def signing_digest(message: SszObject, genesis_root: bytes) -> bytes:
     """sha256(root | 4-byte object tag | first 28 bytes of the genesis root): a contract can compute it."""
-    return hashlib.sha256(message.root + _OBJECT_TAGS[type(message)] + genesis_root[:28]).digest()
+    return hashlib.sha256(message.root + _OBJECT_TAGS[type(message).__name__] + genesis_root[:28]).digest()
 
 
-_OBJECT_TAGS: dict[type, bytes] = {
-    Receipt: b"RCPT",
-    OrderCommitment: b"ORDR",
-    Vote: b"VOTE",
-    DecryptionShare: b"SHAR",
-    Abstain: b"ABST",
-    KeySet: b"KEYS",
-    Erasure: b"ERAS",
+_OBJECT_TAGS = {
+    "Receipt": b"RCPT",
+    "OrderCommitment": b"ORDR",
+    "Vote": b"VOTE",
+    "DecryptionShare": b"SHAR",
+    "Abstain": b"ABST",
+    "KeySet": b"KEYS",
+    "Erasure": b"ERAS",
+    "CeremonyPlan": b"PLAN",
+    "CeremonyMessage": b"CRMY",
+    "SuccessorOrder": b"SUCC",
 }
+"""By the name of the container: those of key ceremonies are defined where these are held."""

@@ -111,8 +111,11 @@ def _successors(given: Json) -> list[Terms]:
 
 
 def _state(given: Json) -> OneState:
+    executed = int(given.get("executed_height", int(given["height"]) - 1))
+    parent = OrderCommitment.decode(_bytes(given["parent"])) if "parent" in given else None
     return OneState(
-        height=int(given.get("executed_height", int(given["height"]) - 1)),
+        height=executed,
+        commitment=parent if parent and parent.height == executed else None,
         root=_bytes(given.get("state_root", "0x")),
         accounts=accounts_of(given["accounts"]),
     )
@@ -171,7 +174,8 @@ def _sequencer(given: Json) -> Sequencer:
         stored = SignedReceipt(message=receipt, signature=bytes(65)).encoded
         store.put([Persist(kind=TRANSACTION, key=transaction.tx_id, value=transaction.encoded)])
         store.put([Persist(kind=RECEIPT, key=u64(sequence), value=stored)])
-    if "parent" in given:
+    identity = Identity(_bytes(given["sequencer_key"]))
+    if "parent" in given and terms.key_set.sequencer == identity.address:  # another one has it from its state
         parent = SignedCommitment(message=OrderCommitment.decode(_bytes(given["parent"])), signature=bytes(65))
         batch = CommittedBatch(commitment=parent, tx_ids=())
         store.put([Persist(kind=COMMITMENT, key=u64(parent.message.height), value=batch.encoded)])
@@ -181,7 +185,7 @@ def _sequencer(given: Json) -> Sequencer:
     return Sequencer(
         terms=terms,
         successors=_successors(given),
-        identity=Identity(_bytes(given["sequencer_key"])),
+        identity=identity,
         verifier=_AnyCiphertext(),
         state=_state(given),
         records=store,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
-from encmempool import audit, client
+from encmempool import audit
 from encmempool.conformance.voting import any_batch, committee_of, from_hex, ready, to_hex
 from encmempool.errors import Malformed
 from encmempool.ethereum import EthereumTransaction
@@ -16,6 +15,7 @@ from encmempool.execution.pools import Pool, Reverted
 from encmempool.execution.router import SwapKind
 from encmempool.keysets import Committee
 from encmempool.reveal import Follower, OpenedEntry, Outcome, _reveal, open_entry
+from encmempool.status import never_committed
 from encmempool.types import (
     EncryptedTransaction,
     Genesis,
@@ -254,7 +254,7 @@ def _follower(
     committee: Committee, commitment: OrderCommitment, transactions: tuple[EncryptedTransaction, ...]
 ) -> Follower:
     follower = Follower(committee)
-    follower.chain._heights.append(ready(committee, commitment, transactions))
+    follower.chain._append(ready(committee, commitment, transactions))
     return follower
 
 
@@ -268,18 +268,19 @@ def _replay(given: Json) -> Json:
         genesis.root, members=genesis.members, t=1, key_id=commitment.key_id, start_height=commitment.height, **fields
     )
     follower = _follower(committee, commitment, transactions)
-    executed = follower.replay(follower.chain._heights[0], reveal)
+    executed = follower.replay(follower.chain._heights[commitment.height], reveal)
     return {"receipts": [_receipt(one) for one in executed.receipts], "state_root": to_hex(executed.state.root)}
 
 
 def _never_committed(given: Json) -> Json:
     """`revealed` is all that is asked of the height that a header addresses."""
-    revealed = given["revealed"]
-    executed = None if revealed is None else SimpleNamespace(reveal=object() if revealed else None)
-    sequencer = SimpleNamespace(height=int(given["head"]), key_end=lambda key_id: int(given["key_end"]))
-    network: Any = SimpleNamespace(sequencer=sequencer, follower=SimpleNamespace(executed_at=lambda height: executed))
-    outcome = client._never_committed(network, Header.decode(from_hex(given["header"])))
-    return {"outcome": None if outcome is None else outcome.text}
+    outcome = never_committed(
+        Header.decode(from_hex(given["header"])),
+        head=int(given["head"]),
+        key_end=int(given["key_end"]),
+        opened=lambda height: given["revealed"],
+    )
+    return {"outcome": outcome}
 
 
 def _take_share(given: Json) -> Json:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from encmempool.conformance.values import from_hex
+from encmempool.types import OrderCommitment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class OneState:
 
     height: int
     root: bytes
+    commitment: OrderCommitment | None = None
     accounts: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
     @property

@@ -21,6 +21,7 @@ from encmempool.committee import (
 )
 from encmempool.conformance.state import OneState, accounts_of
 from encmempool.errors import Conflict, Rejected
+from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee, default_threshold
 from encmempool.ssz import SszObject
 from encmempool.store import MemoryStore, Store
@@ -144,7 +145,8 @@ def chain_of(
     committee: Committee, state: OneState, checked: Sequence[Ready] = (), *, successors: Sequence[Committee] = ()
 ) -> Chain:
     chain = Chain(committee, state, successors=successors)
-    chain._heights.extend(checked)
+    for one in checked:
+        chain._append(one)
     return chain
 
 
@@ -229,9 +231,15 @@ def _check_batch(given: Json) -> Json:
         accounts=accounts_of(given["accounts"]),
     )
     chain = chain_of(committee, state, heights)
-    chain._committed.update(from_hex(one) for one in committed["tx_ids"])
-    chain._nonces.update((from_hex(one["sender"]), int(one["nonce"])) for one in committed["nonces"])
-    chain._sequences.update(int(one) for one in committed["sequences"])
+    # Of what is committed a chain remembers each sender's next nonce: an id has its place in its own header.
+    places = [(from_hex(one["sender"]), int(one["nonce"])) for one in committed["nonces"]]
+    places += [(t.header.sender, t.header.nonce) for t in transactions if to_hex(t.tx_id) in committed["tx_ids"]]
+    for sender, nonce in places:
+        chain._next_nonces[sender] = max(nonce + 1, chain._next_nonces.get(sender, 0))
+    sequences = IntervalSet()
+    for one in committed["sequences"]:
+        sequences.add(int(one))
+    chain._sequences[committee.key_set.sequencer] = sequences
     proposal = Proposal(commitment=unsigned(commitment), transactions=transactions, receipts=receipts)
     chain._check_transactions(proposal)
     return {"tx_ids": [to_hex(transaction.tx_id) for transaction in transactions]}
@@ -326,7 +334,7 @@ def _guard(given: Json) -> Json:
     heights = []
     if checked is not None:
         heights = [ready(committee, checked, any_batch(checked))]
-    store = _records(stored)
+    store = _records(stored, committee.key_set.key_id)
     if "other_share" in given:
         other = SignedShare.decode(from_hex(given["other_share"])).message
         name, value = committee.key_set.key_id + u64(other.round), b"share" + other.commitment_root
@@ -357,20 +365,21 @@ def _guard(given: Json) -> Json:
     return {"sends": _sent(effects, stored)}
 
 
-def _records(stored: dict[str, bytes | None]) -> Store:
+def _records(stored: dict[str, bytes | None], key_id: bytes) -> Store:
     store = MemoryStore()
     vote, share, abstention = (stored[name] for name in _GUARDED)
     if vote is not None:
-        store.put([Persist(kind=VOTE, key=u64(SignedVote.decode(vote).message.height), value=vote)])
+        message = SignedVote.decode(vote).message
+        store.put([Persist(kind=VOTE, key=message.committee_id + u64(message.height), value=vote)])
     if share is not None:
-        store.put([_share_record(SignedShare.decode(share))])
+        store.put([_share_record(SignedShare.decode(share), key_id)])
     if abstention is not None:
         height = SignedAbstain.decode(abstention).message.height
-        store.put([Persist(kind=ABSTENTION, key=u64(height), value=abstention)])
+        store.put([Persist(kind=ABSTENTION, key=key_id + u64(height), value=abstention)])
     return store
 
 
-def _share_record(signed: SignedShare) -> Persist:
+def _share_record(signed: SignedShare, key_id: bytes) -> Persist:
     message = signed.message
     vote = Vote(
         committee_id=message.committee_id,
@@ -379,7 +388,7 @@ def _share_record(signed: SignedShare) -> Persist:
         commitment_root=message.commitment_root,
     )
     release = ShareRelease(share=signed, certificate=OrderCertificate(vote=vote, signatures=()))
-    return Persist(kind=SHARE, key=u64(message.height), value=release.encoded)
+    return Persist(kind=SHARE, key=key_id + u64(message.height), value=release.encoded)
 
 
 def _sign_successor(given: Json) -> Json:
@@ -392,22 +401,21 @@ def _sign_successor(given: Json) -> Json:
         committee_id=from_hex(given["committee_id"]),
         key_id=from_hex(given["key_id"]),
         encryption_key=b"the key in use",  # KEY-9 looks at it; what these key sets bring is theirs
-        start_height=1 if before is None else before.height,
     )
     store = MemoryStore()
     for encoded in given["shares"]:
         share = DecryptionShare.decode(from_hex(encoded))
-        store.put([_share_record(SignedShare(message=share, signature=_NO_SIGNATURE))])
+        store.put([_share_record(SignedShare(message=share, signature=_NO_SIGNATURE), committee.key_set.key_id)])
     if given["signed"] is not None:
         signed = SignedKeySet(message=KeySet.decode(from_hex(given["signed"])), signatures=())
         store.put([Persist(kind=SUCCESSOR, key=committee.committee_id, value=signed.encoded)])
+    chain = chain_of(committee, OneState(height=0, root=ZERO_HASH))
+    chain.certify(int(given.get("certified", "0")))
+    if before is not None:  # with nothing past: whatever was released is looked at
+        chain._heights[before.height] = ready(committee, before, any_batch(before))
     member = Member(
         index=1,
-        chain=chain_of(
-            committee,
-            OneState(height=0, root=ZERO_HASH),
-            [] if before is None else [ready(committee, before, any_batch(before))],
-        ),
+        chain=chain,
         committee=committee,
         identity=_Signer(),
         key_share=KeyShare(1, bytes(32)),
@@ -417,6 +425,28 @@ def _sign_successor(given: Json) -> Json:
     member.sign_successor(key_set)
     # Signing is deterministic, so a member signs the same key set again instead of reading its bytes.
     return {"sends": "new" if given["signed"] is None else "stored"}
+
+
+def _adopt(given: Json) -> Json:
+    key_sets = [KeySet.decode(from_hex(one)) for one in given["key_sets"]]
+    commitments = [OrderCommitment.decode(from_hex(one)) for one in given["chain"]]
+    names = KeySet.__dataclass_fields__
+    first, *others, following = (
+        committee_of(
+            key_set.genesis_root,
+            committee_id=key_set.root,
+            **{name: getattr(key_set, name) for name in names if name != "genesis_root"},
+        )
+        for key_set in (*key_sets, KeySet.decode(from_hex(given["key_set"])))
+    )
+    chain = Chain(first, OneState(height=0, root=ZERO_HASH), successors=others)
+    chain.resume(commitments[0].height - 1, None, next_nonces={}, sequences={})
+    for commitment in commitments:
+        chain._append(ready(first, commitment, any_batch(commitment)))
+        chain._sequences[chain.committee_at(commitment.height).key_set.sequencer] = IntervalSet()
+    chain.certified = int(given["certified"])
+    chain.adopt(following)
+    return {"next_height": str(chain.next_height)}
 
 
 def _sent(effects: Sequence[Persist | Send], stored: dict[str, bytes | None]) -> str:
@@ -441,4 +471,5 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "share_digest": _share_digest,
     "guard": _guard,
     "sign_successor": _sign_successor,
+    "adopt": _adopt,
 }

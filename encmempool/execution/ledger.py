@@ -233,6 +233,16 @@ class Ledger:
         twin._pools = dict(self._pools)
         return twin
 
+    def in_state(self, state: LedgerState, *, burned: int) -> Ledger:
+        """A ledger of the same chain in another state."""
+        twin = self.copy()
+        twin._height, twin._burned = state.height, burned
+        twin._balances = {account.address: account.balance for account in state.accounts}
+        twin._nonces = {account.address: account.nonce for account in state.accounts if account.nonce}
+        twin._tokens = {(balance.token, balance.owner): balance.amount for balance in state.token_balances}
+        twin._pools = {(pool.token0, pool.token1): pool for pool in state.pools}
+        return twin
+
     def execute(self, height: int, timestamp_ms: int, entries: Sequence[Entry]) -> tuple[ExecutionReceipt, ...]:
         """Run one batch in the given order and move to `height`.
 

@@ -9,15 +9,15 @@ finished by the next one, with the bytes that were announced.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 
 from encmempool.committee import ERASURE
-from encmempool.errors import EnvironmentProblem, Malformed
+from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.identity import Identity
 from encmempool.keysets import DISTRIBUTED, Committee, default_threshold, successor_key_set
 from encmempool.network.ceremony import check_committee, generate_keys, reshare_key
-from encmempool.network.local import DEFAULT_KEY_BATCH, LocalNetwork, check_share, limits_of
+from encmempool.network.local import DEFAULT_KEY_BATCH, LocalNetwork, check_share, limits_of, sequencer_role
 from encmempool.types import ZERO_HASH, Erasure, KeySet, SignedErasure, signing_digest
 from threshold.entropy import Random
 from threshold.keys import KeyMaterial, Limits
@@ -36,6 +36,8 @@ class Change:
     overlap                heights for which the key in use goes on while the next is known; by default as many as a
                            receipt may take
     batch_limit, rounds    of another key
+    new_sequencer          another sequencer takes over, above all that is certified: what the one before committed to
+                           beyond that is void, and whoever it gave a receipt submits again
     """
 
     remove: frozenset[int] = frozenset()
@@ -47,6 +49,7 @@ class Change:
     overlap: int | None = None
     batch_limit: int | None = None
     rounds: int | None = None
+    new_sequencer: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +72,11 @@ def rotate(network: LocalNetwork, change: Change, *, random: Random) -> Committe
 
     ValueError for an impossible change, EnvironmentProblem if too few members are here, CeremonyFailed.
     """
-    network.reveal()
+    with suppress(Rejected) if change.new_sequencer else nullcontext():
+        network.reveal()
     retire(network)
     before = network.committees[-1]
-    announced = network.sequencer.announced(before.committee_id)
+    announced = network.announced(before.committee_id)
     if announced is not None:
         return _finish(network, announced)
     scheme = change.scheme or before.scheme
@@ -93,11 +97,15 @@ def rotate(network: LocalNetwork, change: Change, *, random: Random) -> Committe
             random=random,
         )
     )
+    sequencer = Identity(random(32)) if change.new_sequencer else None
     key_set = (
-        _same_key_set(network, before, following, results)
+        _same_key_set(network, before, change, following, results)
         if same_key
         else _new_key_set(network, before, change, scheme, following, results, limits)
     )
+    if sequencer is not None:
+        key_set = replace(key_set, sequencer=sequencer.address)
+        _write_sequencer(network, sequencer)
     _write(network, key_set, following, results)
     network.announce(key_set)
     return _finish(network, key_set)
@@ -128,7 +136,11 @@ def retire(network: LocalNetwork) -> int:
 
 
 def _check(network: LocalNetwork, before: Committee, change: Change, scheme: Scheme, *, same_key: bool) -> None:
-    key_set, head = before.key_set, network.sequencer.height
+    key_set, head = before.key_set, _head(network, change)
+    if change.new_sequencer and network.follower.latest.height < head:
+        raise EnvironmentProblem(
+            f"height {head} is certified and not open: bring its members' shares before another sequencer takes over"
+        )
     if head < key_set.start_height:
         raise ValueError(
             f"no height of epoch {key_set.epoch} is committed yet, it starts at {key_set.start_height}: "
@@ -145,6 +157,11 @@ def _check(network: LocalNetwork, before: Committee, change: Change, scheme: Sch
         raise ValueError("overlap, batch limit and rounds belong to a new key: ask for one")
     if (change.batch_limit or 0) > before.genesis.batch_limit:
         raise ValueError(f"the genesis allows batches of {before.genesis.batch_limit} at most")
+
+
+def _head(network: LocalNetwork, change: Change) -> int:
+    """The height above which the next key set may start."""
+    return network.follower.chain.certified if change.new_sequencer else network.sequencer.height
 
 
 def _limits(before: Committee, change: Change, scheme: Scheme) -> Limits:
@@ -178,8 +195,10 @@ def _reshare(network: LocalNetwork, before: Committee, following: _Next, random:
     return reshare_key(before, holders, following.identities, following.t, random=random)
 
 
-def _same_key_set(network: LocalNetwork, before: Committee, following: _Next, results: Sequence[KeyMaterial]) -> KeySet:
-    head, old = network.sequencer.height, before.key_set
+def _same_key_set(
+    network: LocalNetwork, before: Committee, change: Change, following: _Next, results: Sequence[KeyMaterial]
+) -> KeySet:
+    head, old = _head(network, change), before.key_set
     last = network.follower.chain.at(head)
     if last is None:
         raise AssertionError("the last height was revealed and is not known")
@@ -206,18 +225,24 @@ def _new_key_set(
 ) -> KeySet:
     genesis, public = before.genesis, results[0].public
     # A key that opens nothing any more needs no time to end in.
-    usual = 0 if network.sequencer.rounds_left == 0 else genesis.deadlines.include_heights
+    usual = 0 if change.new_sequencer or network.sequencer.rounds_left == 0 else genesis.deadlines.include_heights
     overlap = usual if change.overlap is None else change.overlap
     return successor_key_set(
         before.key_set,
         public,
         members=following.addresses,
-        start=(network.sequencer.height + 1 + overlap, ZERO_HASH, 0),
+        start=(_head(network, change) + 1 + overlap, ZERO_HASH, 0),
         setup_kind=DISTRIBUTED,
         setup_privacy=scheme.setup_privacy(public.members, following.t),
         batch_limit=limits.batch or change.batch_limit or genesis.batch_limit,
         rounds=limits.rounds or 0,
     )
+
+
+def _write_sequencer(network: LocalNetwork, sequencer: Identity) -> None:
+    role = sequencer_role(network.committees[0].genesis, sequencer.address)
+    network.home.write_identity(role, sequencer, network.password())
+    network.home.create_store(role)
 
 
 def _write(network: LocalNetwork, key_set: KeySet, following: _Next, results: Sequence[KeyMaterial]) -> None:

@@ -350,10 +350,19 @@ def _signed(kind: Any, message: Json, of: Json, signer: str) -> Json:
 def _receipts() -> Iterator[Case]:
     usual = genesis()
     keys = key_set(usual, start_height=HEIGHT, valid_until=100)
-    times = {"now_ms": "1700000001234", "l1_block": "900", "sequencer_key": to_hex(secret("sequencer"))}
+    times = {"now_ms": "1700000001234", "l1_block": "900"}
 
-    def made(title: str, transaction: Json, *rules: str, refused: bool = False, of: Json = usual, **pool: Any) -> Case:
+    def made(
+        title: str,
+        transaction: Json,
+        *rules: str,
+        refused: bool = False,
+        of: Json = usual,
+        by: str = "sequencer",
+        **pool: Any,
+    ) -> Case:
         given = _pool(of, **({"keys": keys} | pool)) | times | {"transaction": _encoded(transaction)}
+        given["sequencer_key"] = to_hex(secret(by))
         return _case("make_receipt", title, *rules, refused=refused, **given)
 
     first, second = envelope(usual, nonce=0), envelope(usual, nonce=1)
@@ -413,9 +422,20 @@ def _receipts() -> Iterator[Case]:
     )
     yield made("addressed to the last height of its key", at_end, "SEQ-4", "MEM-6", **aimed_at)
     yield made("addressed to the height after its key's last", beyond, *rules, refused=True, **aimed_at)
+    now = "next sequencer"
+    taken = successor(begun, start_height=HEIGHT + 2, sequencer=address(now))
+    for_it = envelope(usual, nonce=0, key_id=taken["key_id"])
+    to_come: Json = {"keys": begun, "later": [taken]}
+    yield made("a key whose successor has another sequencer", first, "SEQ-4", "SEQ-6", **to_come)
+    yield made("the key of another sequencer", for_it, "SEQ-6", refused=True, **to_come)
+    yield made("received ahead by the sequencer of the next key", for_it, "SEQ-2", "SEQ-6", **to_come, by=now)
+    before_it = key_set(usual, start_height=HEIGHT - 1)
+    over: Json = {"keys": before_it, "later": [successor(before_it, same_key=True, sequencer=address(now))]}
+    yield made("a key that another sequencer goes on with", first, "SEQ-6", refused=True, **over)
+    yield made("the first receipt of the one that goes on with it", first, "SEQ-2", "SEQ-6", **over, by=now)
 
     pool = page.to_pool(_pool(usual, keys=key_set(usual, start_height=HEIGHT, valid_until=100)))
-    promise = page.receive(pool, first, height=HEIGHT, now_ms=1, l1_block=900)
+    promise = page.receive(pool, first, sequencer=address("sequencer"), height=HEIGHT, now_ms=1, l1_block=900)
     message = promise | {"sequence": 4, "include_by_height": HEIGHT + 16}
 
     def checked(
@@ -475,6 +495,7 @@ def _commitments() -> Iterator[Case]:
         later: Sequence[Json] = (),
         parent: Json | None = None,
         announced: Json | None = None,
+        by: str = "sequencer",
         **keys: Any,
     ) -> Case:
         begun = key_set(of, **({"start_height": height, "start_round": 3, "start_parent": ROOT} | keys))
@@ -483,7 +504,7 @@ def _commitments() -> Iterator[Case]:
             "state_root": to_hex(root),
             "now_ms": str(now_ms),
             "l1_block": "77",
-            "sequencer_key": to_hex(secret("sequencer")),
+            "sequencer_key": to_hex(secret(by)),
         }
         given |= {} if announced is None else {"announced": hexed(KEY_SET, announced)}
         return _case("make_commitment", title, *rules, refused=refused, **given)
@@ -501,6 +522,7 @@ def _commitments() -> Iterator[Case]:
 
     before = page.make_commitment(
         page.to_pool(_pool(usual)),
+        sequencer=address("sequencer"),
         height=HEIGHT - 1,
         announced=None,
         executed_height=HEIGHT - 2,
@@ -521,9 +543,17 @@ def _commitments() -> Iterator[Case]:
     yield made("the first height of an announced key set", "SEQ-10", refused=True, announced=fresh, **old)
     other = successor(key_set(usual, setup_kind=2), start_height=HEIGHT)
     yield made("the start of what was announced after another key set", "SEQ-10", announced=other, **old)
+    now = "next sequencer"
+    taken = successor(first, same_key=True, start_height=HEIGHT, start_round=7, sequencer=address(now))
+    over: Json = old | {"later": [taken]}
+    yield made("the first height of another sequencer", "SEQ-5", "SEQ-11", live=live, by=now, **over)
+    yield made("one that builds on what is not executed", "SEQ-5", refused=True, executed=HEIGHT - 2, by=now, **over)
+    yield made("a height that another sequencer took over", "SEQ-11", refused=True, **over)
+    yield made("the sequencer of later heights", "SEQ-11", refused=True, by=now, **old)
 
     message = page.make_commitment(
         page.to_pool(_pool(usual, live=live)),
+        sequencer=address("sequencer"),
         height=HEIGHT,
         announced=None,
         executed_height=HEIGHT - 1,

@@ -576,6 +576,7 @@ def guard_cases() -> Iterator[Case]:
     yield case("a share after an abstention", ("SHR-2",), to_release, refused=True, checked=made, abstained=True)
     yield case("a share where another was released", ("SHR-2",), to_release, refused=True, checked=made, shared=other)
     yield case("an abstention after a share", ("SHR-2",), to_abstain, refused=True, shared=made)
+    yield case("a vote where a share for another was released", ("VOT-10",), to_vote, refused=True, shared=other)
 
     before, same = (commitment([transaction("bob")], height=height - 1, round=at) for at in (4, 5))
     rules = ("SHR-2",)
@@ -636,6 +637,7 @@ def successor_cases() -> Iterator[Case]:
         signed: Object | None = None,
         shares: Sequence[Object] = (),
         known: Object | None = before,
+        certified: int | None = None,
         **changes: Any,
     ) -> Case:
         given = {
@@ -646,6 +648,7 @@ def successor_cases() -> Iterator[Case]:
             "before": None if known is None else ssz(ORDER_COMMITMENT, known),
             "key_set": ssz(KEY_SET, key_set(**changes)),
         }
+        given |= {} if certified is None else {"certified": str(certified)}
         return Case(operation="sign_successor", title=title, requirements=("KEY-10",), input=given, refused=refused)
 
     below = [share(5, 3), share(6, 4)]
@@ -664,6 +667,70 @@ def successor_cases() -> Iterator[Case]:
     yield case("the same key, from a higher round", refused=True, **anew | {"start_round": 5})
     yield case("the same key, from a lower round", refused=True, **anew | {"start_round": 3})
     yield case("the same key, after a share in a higher round", refused=True, shares=[share(5, 5)], **anew)
+    yield case("above all that is certified", refused=False, certified=6, **anew)
+    yield case("from a height that is certified", refused=True, certified=7, **anew)
+    yield case("another key, from below a height that is certified", refused=True, known=None, certified=9)
+    yield case("signed before its height was certified", refused=False, signed=key_set(**anew), certified=7, **anew)
+
+
+def adoption_cases() -> Iterator[Case]:
+    first = key_set(predecessor=ZERO_HASH, key_id=KEY_ID, epoch=1, start_height=1, encryption_key=b"one")
+    sixth = commitment([transaction("alice")], height=6, round=4)
+    seventh = commitment([transaction("bob")], height=7, round=5, parent=ssz_root(ORDER_COMMITMENT, sixth))
+    other: dict[str, Any] = {"encryption_key": b"two"}
+    anew: dict[str, Any] = {
+        "key_id": KEY_ID,
+        "encryption_key": b"one",
+        "start_parent": ssz_root(ORDER_COMMITMENT, sixth),
+        "start_round": 4,
+    }
+    moved: dict[str, Any] = {"sequencer": address("next sequencer")}
+
+    def case(
+        title: str,
+        *rules: str,
+        refused: bool,
+        key_sets: Sequence[Object] = (first,),
+        chain: Sequence[Object] = (sixth,),
+        certified: int = 6,
+        **changes: Any,
+    ) -> Case:
+        following = key_set(predecessor=ssz_root(KEY_SET, key_sets[-1]), epoch=len(key_sets) + 1, **changes)
+        given = {
+            "key_sets": [ssz(KEY_SET, one) for one in key_sets],
+            "chain": [ssz(ORDER_COMMITMENT, one) for one in chain],
+            "certified": str(certified),
+            "key_set": ssz(KEY_SET, following),
+        }
+        return Case(operation="adopt", title=title, requirements=("KEY-9", *rules), input=given, refused=refused)
+
+    both = (sixth, seventh)
+    yield case("another key, at the next height", refused=False, **other)
+    yield case("another key, at a later one", refused=False, **other, start_height=12)
+    yield case("the same key, at the next height", refused=False, **anew)
+    yield case("before the chain has come to its start", refused=False, **anew, start_height=9)
+    yield case("from a height that is certified", refused=True, chain=both, certified=7, **anew)
+    yield case("the same, with another sequencer", refused=True, chain=both, certified=7, **anew, **moved)
+    yield case("from below a height that is certified", refused=True, chain=both, certified=7, **anew, **moved)
+    yield case("from a height that its own sequencer committed to", refused=True, chain=both, **anew)
+    yield case("another sequencer, from a height that is void", "VOT-14", refused=False, chain=both, **anew, **moved)
+    yield case("another sequencer and key", "VOT-14", refused=False, chain=both, **other, **moved)
+    eighth = commitment(height=8, round=5, parent=ssz_root(ORDER_COMMITMENT, seventh))
+    above = (*both, eighth)
+    yield case("from the first of two heights that are void", "VOT-14", refused=False, chain=above, **anew, **moved)
+    yield case("from the second of two", "VOT-14", refused=False, chain=above, **other, **moved, start_height=8)
+    elsewhere = anew | {"start_parent": GENESIS_ROOT}
+    yield case("from another commitment than the certified one", refused=True, **elsewhere)
+    yield case("from another than one that is not certified", "VOT-14", refused=False, certified=5, **elsewhere)
+    yield case(
+        "the same, where more was built on it", "VOT-14", refused=False, chain=both, certified=5, **elsewhere, **moved
+    )
+    yield case("the same key, from another round", refused=True, **anew | {"start_round": 3})
+    yield case(
+        "a key that another has replaced", refused=True, key_sets=(first, key_set(**other)), **anew, start_height=9
+    )
+    renamed = anew | {"key_id": labelled("voting/renamed")(32), "start_round": 0}
+    yield case("the same one under another name", refused=True, **renamed)
 
 
 def cases() -> Iterator[Case]:
@@ -674,3 +741,4 @@ def cases() -> Iterator[Case]:
     yield from share_cases()
     yield from guard_cases()
     yield from successor_cases()
+    yield from adoption_cases()

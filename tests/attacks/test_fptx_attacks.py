@@ -364,7 +364,7 @@ def test_everything_pending_opens_when_rounds_are_neither_checked_nor_guarded(de
     keys = [opened_for(nodes, proposals[0])]
     for node in nodes:
         node.take(1)
-    monkeypatch.setattr(Chain, "_check_commitment", lambda *_: None)
+    monkeypatch.setattr(Chain, "_check_commitment", lambda *_, **__: None)
     keys.append(opened_for(nodes, proposals[1]))
     assert read_by_mixing(world, victim, *keys) == payload
 
@@ -378,7 +378,7 @@ def test_second_batch_of_a_round_at_another_height_is_refused_by_ours(dealt_worl
     node.release(certified(world, first))
     node.take(1)
     assert rule_of(node.vote, second) == "VOT-8"
-    monkeypatch.setattr(Chain, "_check_commitment", lambda *_: None)
+    monkeypatch.setattr(Chain, "_check_commitment", lambda *_, **__: None)
     node.vote(second)
     with pytest.raises(Conflict, match="a different share-in-round"):
         node.release(certified(world, second))

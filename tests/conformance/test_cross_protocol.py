@@ -737,7 +737,7 @@ def test_receipt_is_stored_before_it_leaves():
         records=MemoryStore(),
     )
     data = encoded(notation.ENCRYPTED_TRANSACTION, envelopes.envelope(of))
-    stored, receipt, sent = sequencer.submit(data, now_ms=0)
+    stored, receipt, _, sent = sequencer.submit(data, now_ms=0)
     assert isinstance(stored, Persist)
     assert stored.value == EncryptedTransaction.decode(data).encoded
     assert isinstance(receipt, Persist)

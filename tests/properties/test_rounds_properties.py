@@ -243,6 +243,7 @@ class Story:
         certificate = OrderCertificate(vote=vote, signatures=tuple(sign(m, vote) for m in MEMBERS[1:]))
         # Its follower forgets what was certified before: only the member's own guards are left.
         self.follower._certificates.pop(vote.height, None)
+        self.follower.chain.certified = vote.height - 1
         effects = self.follower.follow(proposal, certificate)
         self.perform([effect for effect in effects if effect.kind != CERTIFICATE], None)
         for send in self.perform(self.members[at % len(self.members)].release(certificate), crash):
