@@ -32,7 +32,9 @@ DONE, WRONG, USAGE, ENVIRONMENT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, interrup
 _WIDTH = 100
 _EXIT_CODES = "Exit codes: 0 done, 1 the thing checked or submitted is wrong, 2 usage, 3 environment, 130 interrupted."
 # A command that a message of the library names, with or without the program's name.
-_NAMED_COMMAND = re.compile(rf"`(?:{PROGRAM} )?((?:committee|sequencer|key|audit|fetch) [^`]+|encrypt|submit|demo)`")
+_NAMED_COMMAND = re.compile(
+    rf"`(?:{PROGRAM} )?((?:committee|sequencer|key|audit|fetch|node|devnet) [^`]+|encrypt|submit|demo)`"
+)
 _NOT_HEX = re.compile(r"non-hexadecimal number found in fromhex\(\) arg at position (\d+)")
 
 
@@ -41,6 +43,8 @@ class Settings:
     """The global options of one call."""
 
     home: Path = Path(".encmempool")
+    node: str | None = None
+    genesis_root: str | None = None
     backend: str = DEFAULT_BACKEND
     json: bool = False
     quiet: bool = False
@@ -77,6 +81,19 @@ def _global_options(*, root: bool) -> list[click.Parameter]:
             metavar="DIR",
             envvar="ENCMEMPOOL_HOME" if root else None,
             help="Where the network, its keys and databases live.  [ENCMEMPOOL_HOME; default: ./.encmempool]",
+        ),
+        _GlobalOption(
+            "--node",
+            name="node",
+            metavar="URL",
+            envvar="ENCMEMPOOL_NODE" if root else None,
+            help="Use the network behind a node's address instead of the home's.  [ENCMEMPOOL_NODE]",
+        ),
+        _GlobalOption(
+            "--genesis-root",
+            name="genesis_root",
+            metavar="HASH",
+            help="Names the network behind --node. Needed once: then it is pinned in the home.",
         ),
         _GlobalOption(
             "--backend",

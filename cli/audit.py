@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cli.application import Group, next_step, note, progress, settings, warning
-from cli.io import STDIN, facts, hexed, open_home, open_network, print_json, print_rich, read_bytes
+from cli.io import STDIN, facts, hexed, open_home, open_network, open_remote, print_json, print_rich, read_bytes
 
 
 @click.group(cls=Group)
@@ -34,25 +34,34 @@ def export(output: str, force: bool) -> None:
       encmempool audit export -o history.bin
     """
     from encmempool.audit import export
+    from encmempool.network.export import export_history
 
     if output == STDIN and settings().json:
         raise click.UsageError("`-o -` and --json both want standard output", click.get_current_context())
-    network = open_network(open_home())
+    home = open_home()
+    view = open_remote(home) if settings().node is not None else None
+    network = None if view else open_network(home)
     if output != STDIN and not force and Path(output).exists():
         raise ValueError(f"{output} exists already: choose another name, or say --force")
     with progress("collecting the history"):
-        data = export(network)
+        if network is None:
+            assert view is not None
+            data = export_history(view)
+            heights, root = view.head, view.genesis.root
+        else:
+            data = export(network)
+            heights = network.sequencer.height - network.follower.chain.first_height + 1
+            root = network.committee.genesis.root
     if output == STDIN:
         sys.stdout.buffer.write(data)
     else:
         _write(Path(output), data)
     digest = hashlib.sha256(data).digest()
-    heights = network.sequencer.height - network.follower.chain.first_height + 1
     fields = {
         "file": output,
         "size_bytes": len(data),
         "sha256": hexed(digest),
-        "network_root": hexed(network.committee.genesis.root),
+        "network_root": hexed(root),
         "heights": heights,
     }
     print_json("audit-export", fields)

@@ -14,7 +14,7 @@ import click
 from cli.application import Group, next_step, note, progress, settings, warning
 from cli.bench_peers import peers
 from cli.committee import MAX_MEMBERS
-from cli.io import heading, print_json, print_rich, table
+from cli.io import facts, heading, print_json, print_rich, table
 from threshold.curve import threads
 from threshold.schemes.registry import ENCRYPTED_SCHEMES, SCHEMES
 
@@ -158,6 +158,70 @@ def pipeline(
         lines.append(", ".join(f"{part} {each_us:,.1f}" for part, each_us in rest.items()))
     print_rich(title, "", listing, "", *lines, f"[dim]{_CLOCK}[/]")
     next_step("encmempool bench pipeline --batch 1024")
+
+
+@bench.command()
+@click.option("--rate", type=click.FloatRange(0.1, 10_000), default=150.0, show_default=True, help="Offered a second.")
+@click.option("--seconds", type=click.FloatRange(1, 86_400), default=30.0, show_default=True, help="How long.")
+@click.option(
+    "--scheme", type=click.Choice(SCHEMES), default="tdh2", show_default=True, help="See `encmempool schemes`."
+)
+@click.option("--members", type=click.IntRange(1, 64), default=4, show_default=True, help="Committee size n.")
+@click.option(
+    "--batch", type=click.IntRange(1, _MAX_BATCH), help="About so many a commitment.  [default: one each 200 ms]"
+)
+@click.option("--store", metavar="URL", help="A PostgreSQL server's URL: every node gets a database there.")
+@SEED_OPTION
+def load(
+    rate: float, seconds: float, scheme: str, members: int, batch: int | None, store: str | None, seed: int
+) -> None:
+    """Receipts and reveals under load, by a network of separate processes.
+
+    Everything is encrypted beforehand and sent by a generator in a process of its own at a fixed rate, on the loopback
+    interface. Every receipt that counts is durable.
+
+    \b
+    Examples:
+      encmempool bench load --rate 150 --seconds 30
+      encmempool bench load --rate 150 --batch 64 --json
+    """
+    from encmempool.bench import load as job
+
+    with progress("starting a network") as say:
+        result = job.run(
+            rate=rate,
+            seconds=seconds,
+            scheme=scheme,
+            members=members,
+            batch=batch,
+            store=store,
+            seed=seed,
+            backend=settings().backend,
+            progress=say,
+        )
+    if print_json("bench-load", {name: value for name, value in result.items() if name != "schema"}):
+        return
+    heights, receipt = result["heights"], result["receipt_ms"]
+    reveal = heights["commitment_to_reveal_ms"]
+    refused = ", ".join(f"{count:,} {what}" for what, count in result["refused"].items()) or "none"
+    most = max((figures["most"] for figures in result["memory_mib"].values()), default=None)
+    print_rich(
+        facts(
+            [
+                ("offered", f"{result['offered']:,} in {result['sending_s']:g} s, {rate:g} a second"),
+                ("receipts", f"{result['receipted']:,}, {result['receipts_per_second']:g} a second"),
+                ("receipt", f"p50 {receipt['p50']} ms, p99 {receipt['p99']} ms"),
+                ("reveal", f"p50 {reveal['p50']} ms, p99 {reveal['p99']} ms after the commitment"),
+                (
+                    "batches",
+                    f"{heights['filled']:,}, median {heights['batch_median']}, at most {heights['batch_most']}",
+                ),
+                ("refused", refused),
+                ("lost", f"{result['receipted_lost']}"),
+                ("memory", "unknown" if most is None else f"at most {most:g} MiB in a node"),
+            ]
+        )
+    )
 
 
 @bench.command()

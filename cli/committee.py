@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +19,10 @@ from cli.io import (
     heading,
     hexed,
     network_password,
+    open_account,
     open_home,
     open_network,
+    peer_tls,
     print_json,
     print_rich,
     read_password_file,
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     from encmempool.execution.ledger import ExecutionReceipt
     from encmempool.home import Home
     from encmempool.keysets import Committee
+    from encmempool.network.local import Plan
     from encmempool.reveal import Executed, OpenedEntry
     from encmempool.types import Genesis
+    from threshold.schemes.base import Scheme
 
 DEFAULT_MEMBERS = 4
 MAX_MEMBERS = 1024
@@ -43,6 +48,25 @@ BATCH_LIMIT_HELP = "The largest batch.  [default: 4096, or 128 where the key gro
 ROUNDS_HELP = "Batches the key can open, for schemes that limit them.  [default: 64]"
 POLICIES = ("arrival", "priority_fee", "shuffle")
 SHOWN_ROWS = 20
+
+
+def node_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Addresses of separate nodes, and who orders."""
+    options = [
+        click.option("--sequencer-url", metavar="URL", help="A sequencer that runs as a node of its own."),
+        click.option(
+            "--member-url",
+            "member_urls",
+            metavar="URL",
+            multiple=True,
+            help="A member's node; once for each, in order.",
+        ),
+        click.option("--auditor-url", "auditor_urls", metavar="URL", multiple=True, help="Another node to tell."),
+        click.option("--operator", metavar="NAME", help="The account that orders nodes to make a key."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(cls=Group)
@@ -59,9 +83,7 @@ def committee() -> None:
 @click.option(
     "--members",
     type=click.IntRange(1, MAX_MEMBERS),
-    default=DEFAULT_MEMBERS,
-    show_default=True,
-    help="Committee size n.",
+    help=f"Committee size n.  [default: {DEFAULT_MEMBERS}, or the number of addresses]",
 )
 @click.option("--threshold", type=int, help="Members needed to open a batch.  [default: floor(2n/3) + 1]")
 @click.option(
@@ -74,9 +96,10 @@ def committee() -> None:
 @click.option("--rounds", type=click.IntRange(1, 100_000), help=ROUNDS_HELP)
 @click.option("--trusted-dealer", is_flag=True, help="One process makes the key and could open all: for experiments.")
 @click.option("--reduced-threshold", is_flag=True, help="Allow a threshold below the default, for experiments.")
+@node_options
 @PASSWORD_FILE
 def create(
-    members: int,
+    members: int | None,
     threshold: int | None,
     scheme: str,
     order: str,
@@ -84,18 +107,25 @@ def create(
     rounds: int | None,
     trusted_dealer: bool,
     reduced_threshold: bool,
+    sequencer_url: str | None,
+    member_urls: tuple[str, ...],
+    auditor_urls: tuple[str, ...],
+    operator: str | None,
     password_file: str | None,
 ) -> None:
     """Generate a committee's key and start a development network.
 
     Runs the scheme's key ceremony, makes ten development accounts with PUBLICLY KNOWN keys, and gives ether and
-    tokens to them and to every account in the home.
+    tokens to them and to every account in the home. With addresses of running nodes the members make the key among
+    themselves, on the order of an operator that their configuration lists.
 
     \b
     Examples:
       encmempool committee create
       encmempool committee create --members 7 --order shuffle
       encmempool committee create --scheme fptx --batch-limit 32 --rounds 100
+      encmempool committee create --operator ops --sequencer-url https://s.example \\
+        --member-url https://m1.example --member-url https://m2.example
     """
     from encmempool.keysets import default_threshold
     from encmempool.network.ceremony import check_committee
@@ -105,31 +135,36 @@ def create(
     from threshold.schemes.registry import load_scheme
 
     home, loaded = open_home(), load_scheme(scheme, settings().backend)
+    if member_urls:
+        members = _number_of(member_urls, members)
+    members = members or DEFAULT_MEMBERS
     needed = default_threshold(members) if threshold is None else threshold
     check_committee(loaded, members, needed, reduced_allowed=reduced_threshold)
     if home.exists or home.has_roles:
         raise ValueError(f"there is a network in {home.path} already: choose another --home, or remove it")
-    with home.locked(), progress(f"{members} members generate a key"):
+    with home.locked(), progress(f"{members} members generate a key") as say:
         password = read_password_file(password_file) or generated_password(home)
         development = home.create_development_accounts(password)
         own = [name for name in home.account_names() if home.account_address(name) not in development]
-        made = create_network(
-            home,
-            Plan(
-                members=members,
-                threshold=needed,
-                policy=Policy.named(order),
-                batch_limit=batch_limit,
-                rounds=rounds,
-                trusted_dealer=trusted_dealer,
-                funded=(*development, *map(home.account_address, own)),
-                reduced_threshold=reduced_threshold,
-            ),
-            loaded,
-            password,
-            random=entropy.system,
-            backend=settings().backend,
+        plan = Plan(
+            members=members,
+            threshold=needed,
+            policy=Policy.named(order),
+            batch_limit=batch_limit,
+            rounds=rounds,
+            trusted_dealer=trusted_dealer,
+            funded=(*development, *map(home.account_address, own)),
+            reduced_threshold=reduced_threshold,
         )
+        absent: dict[str, str] = {}
+        if member_urls:
+            made, absent = _create_among_nodes(
+                home, plan, loaded, sequencer_url, member_urls, auditor_urls, operator, password_file, say
+            )
+        else:
+            made = create_network(home, plan, loaded, password, random=entropy.system, backend=settings().backend)
+    for url, reason in absent.items():
+        warning(f"{url} took no part: {reason}")
     warn_of(made.key_set, hides=loaded.info.hides)
     funded = [*own, *(name for name in home.account_names() if name not in own)]
     if not print_json("committee-create", {**_key_set_fields(made), "home": str(home.path), "funded": funded}):
@@ -137,6 +172,39 @@ def create(
     people = f"{', '.join(own)} and ten" if own else "ten"
     note(f"{people} DEVELOPMENT accounts dev-0 … dev-9, whose keys are PUBLICLY KNOWN, hold 10,000 ETH each")
     next_step(f'encmempool tx sign --key {own[0] if own else "dev-0"} --sell "1.5 ETH" > tx.hex')
+
+
+def _number_of(member_urls: tuple[str, ...], members: int | None) -> int:
+    if members not in (None, len(member_urls)):
+        raise ValueError(f"--members {members} and {len(member_urls)} addresses of members: leave --members away")
+    return len(member_urls)
+
+
+def _create_among_nodes(
+    home: Home,
+    plan: Plan,
+    scheme: Scheme,
+    sequencer_url: str | None,
+    member_urls: tuple[str, ...],
+    auditor_urls: tuple[str, ...],
+    operator: str | None,
+    password_file: str | None,
+    say: Callable[[str], None],
+) -> tuple[Committee, dict[str, str]]:
+    """The key ceremony among separate nodes; the network's public files and addresses go into the home."""
+    from encmempool.network.coordination import Sites, create as make
+    from encmempool.network.remote import Pins
+
+    if sequencer_url is None or operator is None:
+        raise ValueError("name the sequencer with --sequencer-url and the account that orders this with --operator")
+    if plan.trusted_dealer:
+        raise ValueError("separate nodes have no dealer: leave --trusted-dealer away")
+    signer = open_account(home, operator, password_file)
+    with Sites(sequencer_url, member_urls, auditor_urls, tls=peer_tls()) as sites:
+        made = make(sites, plan, scheme, signer, home, progress=say)
+    for url in (sequencer_url, *member_urls, *auditor_urls):
+        Pins(home).pin(url, made.committee.genesis.root)
+    return made.committee, made.absent
 
 
 @committee.command()
@@ -258,6 +326,7 @@ def reveal(password_file: str | None) -> None:
 @click.option("--batch-limit", type=click.IntRange(1, 4096), help=BATCH_LIMIT_HELP)
 @click.option("--rounds", type=click.IntRange(1, 100_000), help=ROUNDS_HELP)
 @click.option("--reduced-threshold", is_flag=True, help="Allow a threshold below the default, for experiments.")
+@node_options
 @PASSWORD_FILE
 def rotate(
     remove: tuple[int, ...],
@@ -269,6 +338,10 @@ def rotate(
     batch_limit: int | None,
     rounds: int | None,
     reduced_threshold: bool,
+    sequencer_url: str | None,
+    member_urls: tuple[str, ...],
+    auditor_urls: tuple[str, ...],
+    operator: str | None,
     password_file: str | None,
 ) -> None:
     """Hand over to the next committee.
@@ -277,17 +350,41 @@ def rotate(
     name, waiting transactions stay valid, and old shares are erased. With --new-key (the only way for simple-bte, and
     for fptx when its rounds are used up) another key takes over after an overlap in which both are known.
 
+    Where the members are separate nodes, they do this among themselves on the order of --operator. --member-url lists
+    the members of the next committee if they are others, and --sequencer-url names another sequencer after the present
+    one was shown to be dishonest.
+
     \b
     Examples:
       encmempool committee rotate
       encmempool committee rotate --remove 2 --add 1
       encmempool committee rotate --new-key --scheme simple-bte --overlap 4
+      encmempool committee rotate --operator ops
     """
     from encmempool.network.rotation import Change, rotate as hand_over
     from threshold import entropy
     from threshold.schemes.registry import load_scheme
 
     home = open_home()
+    if home.nodes() is not None:
+        if remove or add:
+            raise ValueError("separate nodes have addresses: list those of the next committee with --member-url")
+        _rotate_nodes(
+            home,
+            sequencer_url=sequencer_url,
+            member_urls=member_urls,
+            auditor_urls=auditor_urls,
+            operator=operator,
+            password_file=password_file,
+            threshold=threshold,
+            reduced_threshold=reduced_threshold,
+            scheme=load_scheme(scheme, settings().backend) if scheme else None,
+            new_key=new_key,
+            overlap=overlap,
+            batch_limit=batch_limit,
+            rounds=rounds,
+        )
+        return
     with home.locked():
         network = open_network(home, password_file=password_file)
         before = network.committees[-1]
@@ -337,6 +434,68 @@ def rotate(
     else:
         note(f"another key: the one before it is used up to height {key_set.start_height - 1}")
     next_step("encmempool committee verify")
+
+
+def _rotate_nodes(
+    home: Home,
+    *,
+    sequencer_url: str | None,
+    member_urls: tuple[str, ...],
+    auditor_urls: tuple[str, ...],
+    operator: str | None,
+    password_file: str | None,
+    **change: Any,
+) -> None:
+    """The same among separate nodes."""
+    from encmempool.genesis import Nodes
+    from encmempool.network.coordination import Handover, Sites, erasures, rotate as hand_over
+    from encmempool.network.local import load_committees
+
+    nodes = home.nodes()
+    assert nodes is not None
+    if operator is None:
+        raise ValueError("name the account that orders this with --operator")
+    signer = open_account(home, operator, password_file)
+    before = load_committees(home, backend=settings().backend)
+    next_members = member_urls or nodes.members
+    others = tuple(dict.fromkeys((*nodes.others, *auditor_urls, *member_urls)))
+    with (
+        progress("the committee hands over") as say,
+        Sites(
+            nodes.sequencer, nodes.members, (*others, *((sequencer_url,) if sequencer_url else ())), tls=peer_tls()
+        ) as sites,
+    ):
+        made = hand_over(
+            sites, before, Handover(members=member_urls, sequencer=sequencer_url, **change), signer, progress=say
+        )
+        erased = erasures(sites, before[-1])
+    key_set = made.committee.key_set
+    home.write_parameters(key_set.parameter_digest, made.committee.parameters)
+    home.write_key_set(made.committee.signed)
+    home.write_nodes(
+        Nodes(sequencer=sequencer_url or nodes.sequencer, members=tuple(next_members), others=nodes.others)
+    )
+    for url, reason in made.absent.items():
+        warning(f"{url} took no part: {reason}")
+    warn_of(key_set, hides=made.committee.scheme.info.hides)
+    same_key = key_set.key_id == before[-1].key_set.key_id
+    fields = {
+        **_key_set_fields(made.committee),
+        "epoch": key_set.epoch,
+        "start_height": key_set.start_height,
+        "start_round": key_set.start_round,
+        "same_key": same_key,
+        "erased_shares": erased,
+        "key_set": hexed(made.committee.signed.encoded),
+    }
+    if print_json("committee-rotate", fields):
+        return
+    print_rich(
+        facts([*_key_set_lines(made.committee), ("epoch", f"{key_set.epoch}, from height {key_set.start_height}")])
+    )
+    note(
+        "members erase their old shares once its last height is executed, and say so: see GET /v1/heights and the audit"
+    )
 
 
 @committee.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from encmempool.client import Client
     from encmempool.home import Home, Password
     from encmempool.identity import Identity
     from encmempool.network.local import LocalNetwork
+    from encmempool.network.peer import PeerTls
+    from encmempool.network.remote import RemoteNetwork
+    from encmempool.network.view import NetworkView
     from encmempool.types import KeySet
 
 STDIN = "-"
@@ -255,9 +260,84 @@ def open_network(home: Home, *, password_file: str | None = None) -> LocalNetwor
     """The network of the home, after a warning where its key set deserves one."""
     from encmempool.network.local import LocalNetwork
 
+    refuse_remote(home)
     network = LocalNetwork(home, password=network_password(home, password_file), backend=settings().backend)
     warn_of(network.committee.key_set, hides=network.committee.scheme.info.hides)
     return network
+
+
+def open_client(home: Home, password_file: str | None = None) -> Client:
+    """Of the network behind --node, or of the home."""
+    from encmempool.client import Client
+
+    return Client(
+        settings().node or home.path,
+        home=home.path,
+        genesis_root=genesis_root(),
+        password=network_password(home, password_file),
+        backend=settings().backend,
+        tls=peer_tls(),
+    )
+
+
+def open_view(home: Home) -> NetworkView:
+    """The network as clients see it, after a warning where its key set deserves one."""
+    view = open_client(home).view()
+    warn_of(view.committee.key_set, hides=view.committee.scheme.info.hides)
+    return view
+
+
+def open_remote(home: Home) -> RemoteNetwork:
+    """The network behind --node. ValueError without one."""
+    from encmempool.network.remote import RemoteNetwork
+
+    url = settings().node
+    if url is None:
+        raise ValueError("name a node with --node")
+    return RemoteNetwork(url, home, genesis_root=genesis_root(), backend=settings().backend, tls=peer_tls())
+
+
+def genesis_root() -> bytes | None:
+    """The --genesis-root that was given."""
+    text = settings().genesis_root
+    return None if text is None else hex_bytes(text, "a genesis root", size=32)
+
+
+def peer_tls() -> PeerTls | None:
+    """Authority and certificate for https, from the environment: SSL files are the same for every command."""
+    from encmempool.network.peer import PeerTls
+
+    authority, certificate, key = (
+        os.environ.get(f"ENCMEMPOOL_TLS_{name}") for name in ("AUTHORITY", "CERTIFICATE", "KEY")
+    )
+    if not (authority or certificate):
+        return None
+    return PeerTls(
+        authority=Path(authority) if authority else None,
+        certificate=Path(certificate) if certificate else None,
+        key=Path(key) if key else None,
+    )
+
+
+def warn_of_network(home: Home) -> None:
+    """As `open_network` does, for commands whose Client opens the network itself."""
+    from threshold.schemes.registry import load_scheme, scheme_name
+
+    if settings().node is not None:
+        return
+    refuse_remote(home)
+    home.genesis()
+    key_set = home.key_sets()[-1].message
+    warn_of(key_set, hides=load_scheme(scheme_name(key_set.scheme), settings().backend).info.hides)
+
+
+def refuse_remote(home: Home) -> None:
+    """A home whose network is run by separate nodes has no roles of its own."""
+    from encmempool.errors import EnvironmentProblem
+
+    nodes = home.nodes()
+    if nodes is not None:
+        raise EnvironmentProblem(f"the network of {home.path} is run by separate nodes: add --node {nodes.sequencer}")
 
 
 def warn_of(key_set: KeySet, *, hides: bool) -> None:

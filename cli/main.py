@@ -13,9 +13,11 @@ from cli.bench import bench
 from cli.committee import committee
 from cli.conformance import conformance
 from cli.demo import demo
+from cli.devnet import devnet
 from cli.fetch import fetch
 from cli.keys import key
 from cli.measure import measure
+from cli.node import node
 from cli.schemes import schemes
 from cli.sequencer import sequencer
 from cli.shutter import shutter
@@ -48,6 +50,8 @@ def main() -> None:
 
 for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee, sequencer, audit, conformance, bench):
     main.add_command(command)
+main.add_command(node)
+main.add_command(devnet)
 main.add_command(measure)
 main.add_command(shutter)
 main.add_command(fetch)

@@ -18,10 +18,10 @@ from cli.io import (
     facts,
     hex_bytes,
     hexed,
-    network_password,
     open_account,
+    open_client,
     open_home,
-    open_network,
+    open_view,
     print_json,
     print_object,
     print_rich,
@@ -29,14 +29,14 @@ from cli.io import (
     refuse_two_readers,
     short,
     source,
-    warn_of,
+    warn_of_network,
 )
 
 if TYPE_CHECKING:
     from encmempool.client import Client, Status
     from encmempool.execution.router import Swap
     from encmempool.home import Home
-    from encmempool.network.local import LocalNetwork
+    from encmempool.network.view import Account, NetworkView
     from encmempool.types import Receipt, SignedReceipt
 
 DEFAULT_SLIPPAGE_BPS = 50
@@ -115,11 +115,12 @@ def sign(
     from encmempool.execution import router
 
     home = open_home()
-    network = open_network(home)
-    genesis = network.committee.genesis
+    view = open_view(home)
+    genesis = view.genesis
     sender = home.account_address(key)
+    account = view.account(sender)
     if sell is not None:
-        swap, terms, description = _swap(network, sender, sell, wanted, min_out, slippage_bps, deadline_s)
+        swap, terms, description = _swap(view, account, sender, sell, wanted, min_out, slippage_bps, deadline_s)
         recipient, wei, calldata = genesis.router, swap.value, router.encode(swap)
     else:
         assert to is not None
@@ -138,10 +139,10 @@ def sign(
     else:
         _warn_of_gas(gas_limit, intrinsic_gas(calldata), _gas_of_call(genesis.router, recipient, wei, calldata))
     if nonce is None:
-        nonce = network.sequencer.next_nonce(sender)
+        nonce = account.next_nonce
     if nonce >= _U64_MAX or gas_limit > _U64_MAX:
         raise ValueError(f"--nonce lies below {_U64_MAX} and --gas-limit is at most that")
-    _warn_if_short(network, key, sender, wei, gas_limit * max_fee)
+    _warn_if_short(account, key, wei, gas_limit * max_fee)
     fields = {
         "chain_id": genesis.chain_id,
         "nonce": nonce,
@@ -186,12 +187,12 @@ def encrypt(file: str, key: str | None, valid_until: int | None, password_file: 
 
     refuse_two_readers(file, password_file)
     home = open_home()
-    _warn_of_home(home)
+    warn_of_network(home)
     raw = read_object(file, "a raw signed transaction")
     _refuse_envelope(raw, file)
     key = key or _signer(home, decode_signed(raw).sender)
     identity = open_account(home, key, password_file)
-    envelope = _client(home).encrypt(raw, identity, valid_until=valid_until)
+    envelope = open_client(home).encrypt(raw, identity, valid_until=valid_until)
     header = envelope.header
     print_object(
         envelope.encoded,
@@ -227,10 +228,10 @@ def submit(file: str, password_file: str | None) -> None:
     """
     refuse_two_readers(file, password_file)
     home = open_home()
-    _warn_of_home(home)
+    warn_of_network(home)
     data = read_object(file, "an envelope")
     _refuse_plain(data, file)
-    receipt = _client(home, password_file).submit(data)
+    receipt = open_client(home, password_file).submit(data)
     message = receipt.message
     print_object(
         receipt.encoded,
@@ -247,7 +248,7 @@ def submit(file: str, password_file: str | None) -> None:
         f"transaction {hexed(message.tx_id)} received as number {message.sequence}, "
         f"to be committed by height {message.include_by_height}"
     )
-    next_step(NEXT_COMMIT)
+    next_step("encmempool wait receipt.hex" if settings().node else NEXT_COMMIT)
 
 
 @click.command(cls=Command)
@@ -263,8 +264,8 @@ def status(transaction: str) -> None:
       encmempool status receipt.hex
     """
     home = open_home()
-    _warn_of_home(home)
-    client = _client(home)
+    warn_of_network(home)
+    client = open_client(home)
     tx_id, receipt = _transaction(transaction, client)
     _print_status("status", client.status(tx_id), receipt)
 
@@ -283,29 +284,14 @@ def wait(transaction: str, timeout_s: float) -> None:
       encmempool wait receipt.hex --timeout 10
     """
     home = open_home()
-    _warn_of_home(home)
-    client = _client(home)
+    warn_of_network(home)
+    client = open_client(home)
     tx_id, receipt = _transaction(transaction, client)
     found = client.status(tx_id)
     if found.state != "unknown":
         with progress(f"waiting for {short(tx_id)}"):
             found = client.wait(tx_id, timeout_s=timeout_s)
     _print_status("wait", found, receipt)
-
-
-def _client(home: Home, password_file: str | None = None) -> Client:
-    from encmempool.client import Client
-
-    return Client(home.path, password=network_password(home, password_file), backend=settings().backend)
-
-
-def _warn_of_home(home: Home) -> None:
-    """As `open_network` does, for commands whose Client opens the network itself."""
-    from threshold.schemes.registry import load_scheme, scheme_name
-
-    home.genesis()
-    key_set = home.key_sets()[-1].message
-    warn_of(key_set, hides=load_scheme(scheme_name(key_set.scheme), settings().backend).info.hides)
 
 
 def _signer(home: Home, address: bytes) -> str:
@@ -366,12 +352,12 @@ def _verified(receipt: SignedReceipt, client: Client) -> Receipt:
     from encmempool.errors import Rejected
     from encmempool.identity import recover_signer
 
-    committee = client.network().committee
+    view = client.view()
     try:
-        signer = recover_signer(receipt.message, receipt.signature, committee.genesis.root)
+        signer = recover_signer(receipt.message, receipt.signature, view.genesis.root)
     except Rejected:
         signer = None
-    if signer != committee.key_set.sequencer:
+    if signer not in view.sequencers:
         raise Rejected("AUD-3", "the receipt is not signed by this network's sequencer")
     return receipt.message
 
@@ -400,9 +386,9 @@ def _print_status(command: str, found: Status, receipt: Receipt | None) -> None:
         next_step(NEXT_SUBMIT)
         click.get_current_context().exit(WRONG)
     if found.state == "received":
-        next_step(NEXT_COMMIT)
+        next_step("encmempool wait receipt.hex" if settings().node else NEXT_COMMIT)
     if found.state == "committed":
-        next_step("encmempool committee reveal")
+        next_step("encmempool wait receipt.hex" if settings().node else "encmempool committee reveal")
     if found.state in _NEVER_RUN:
         note(_NEVER_RUN[found.state])
         next_step("encmempool encrypt tx.hex > envelope.hex")
@@ -457,7 +443,8 @@ def _require_one_purpose(
 
 
 def _swap(
-    network: LocalNetwork,
+    view: NetworkView,
+    account: Account,
     sender: bytes,
     sell: str,
     wanted: str | None,
@@ -469,7 +456,7 @@ def _swap(
     from encmempool.execution.pools import Reverted, amount_out
     from encmempool.execution.router import Swap, SwapKind
 
-    genesis, ledger = network.committee.genesis, network.follower.ledger
+    genesis = view.genesis
     known = assets(genesis)
     amount, sold = parse(sell, known)
     if not amount:
@@ -477,7 +464,7 @@ def _swap(
     bought = asset_named(wanted, known) if wanted else _other_side(sold, known)
     path = tuple(genesis.weth if asset.address is None else asset.address for asset in (sold, bought))
     try:
-        quote = amount_out(*ledger.pool(*path).reserves(path[0]), amount)
+        quote = amount_out(*_reserves(view, *path), amount)
     except (KeyError, ValueError):
         raise ValueError(f"there is no pool of {sold.symbol} and {bought.symbol}") from None
     except Reverted as error:
@@ -490,7 +477,7 @@ def _swap(
         if asset != bought:
             raise ValueError(f"--min-out is in {asset.symbol}, but the swap brings {bought.symbol}")
         how = f"the present price brings {bought(quote)}"
-    if sold.address is not None and (held := ledger.token_balance(sold.address, sender)) < amount:
+    if sold.address is not None and (held := account.tokens.get(sold.address, 0)) < amount:
         warning(f"the account holds {sold(held)}: selling {sold(amount)} will fail")
     kinds = {
         (True, False): SwapKind.EXACT_ETH_FOR_TOKENS,
@@ -515,6 +502,15 @@ def _swap(
         "deadline_s": deadline,
     }
     return swap, terms, f"sells {sold(amount)} for at least {bought(least)} ({how})"
+
+
+def _reserves(view: NetworkView, sold: bytes, bought: bytes) -> tuple[int, int]:
+    """What the pool of two tokens holds of each. KeyError if there is none."""
+    for pool in view.pools():
+        if {pool.token0, pool.token1} == {sold, bought}:
+            both = pool.reserve0, pool.reserve1
+            return both if sold == pool.token0 else both[::-1]
+    raise KeyError(sold)
 
 
 def _other_side(sold: Asset, known: dict[str, Asset]) -> Asset:
@@ -553,8 +549,8 @@ def _warn_of_gas(limit: int, intrinsic: int, call: int) -> None:
         warning(f"a gas limit of {limit:,} is below the {call:,} the swap needs: this will fail, out of gas")
 
 
-def _warn_if_short(network: LocalNetwork, key: str, sender: bytes, value: int, fees: int) -> None:
-    balance = network.follower.latest.balance(sender)
+def _warn_if_short(account: Account, key: str, value: int, fees: int) -> None:
+    balance = account.balance
     if balance < fees:
         warning(f"{key} holds {ETHER(balance)} and must reserve {ETHER(fees)} for gas: the network will refuse this")
     elif balance < value + fees:

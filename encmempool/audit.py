@@ -10,7 +10,8 @@ The file is a magic line and then records: kind (1 byte), height (8), length (4)
                      record.
 
 Parameters are shown with the first key set that has them; a key set has its start's height. Abstentions are those of
-the committee that governs the height.
+the committee that governs the height. Receipts whose sequencer did not commit to their transaction stand at the end,
+also if another one did.
 
 `verify` trusts nothing in it. The genesis names the network; from there every signature, root, order, share, batch
 key, outcome and state root is recomputed. The checksums only say early and exactly which record was damaged.
@@ -18,24 +19,27 @@ key, outcome and state root is recomputed. The checksums only say early and exac
 Requirements:
 AUD-1  the file is the canonical encoding of its history, and complete
 AUD-2  every rule of voting, certification, sharing and revealing holds at every height
-AUD-3  every receipt is the sequencer's and belongs to its transaction; no two have one sequence or transaction
+AUD-3  every receipt is a sequencer's and belongs to its transaction; no two of one sequencer have one sequence or
+       transaction
 AUD-4  only the newest heights may lack a reveal
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
+from typing import Protocol
 
 from encmempool import genesis as genesis_file
 from encmempool.envelope import Epochs, check_receipt
 from encmempool.errors import Malformed, Rejected
+from encmempool.identity import recover_signer
+from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee
-from encmempool.network.local import LocalNetwork
 from encmempool.reveal import Executed, Follower
 from encmempool.types import (
     EncryptedTransaction,
@@ -98,7 +102,9 @@ class AuditReport:
 
     outcomes        count by outcome
     threshold       members whose shares open a batch, of `members`; `reduced` if below the default
-    missing_receipts    sequences below the highest that the file does not show: their transactions are unknown
+    pending         transactions that have a receipt and are not committed
+    missing_receipts    sequences below a sequencer's highest that the file does not show: their transactions are
+                    unknown
     wrong_shares    (height, member) of shown shares that do not verify; more may exist that are not shown
     conflicts       (height, member) of members that signed both a share and an abstention
     """
@@ -120,8 +126,34 @@ class AuditReport:
     conflicts: tuple[tuple[int, int], ...] = ()
 
 
-def export(network: LocalNetwork) -> bytes:
-    """The network's published history."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedHeight:
+    """A height as it was made public; what is not there yet is None or empty."""
+
+    proposal: Proposal
+    certificate: OrderCertificate | None
+    shares: tuple[SignedShare, ...]
+    reveal: Reveal | None
+
+
+class Published(Protocol):
+    """What an export is made of."""
+
+    @property
+    def committees(self) -> tuple[Committee, ...]: ...
+    def erasures(self, *, of: bytes) -> tuple[SignedErasure, ...]:
+        """By members of the committee with this id, in their order."""
+
+    def abstentions(self) -> tuple[SignedAbstain, ...]: ...
+    def heights(self) -> Iterator[PublishedHeight]:
+        """From the first to the last that is committed."""
+
+    def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
+        """What has a receipt and no place in a commitment of the sequencer that gave it, in any order."""
+
+
+def export(history: Published) -> bytes:
+    """A published history as one file."""
     out = [MAGIC]
     count = 0
 
@@ -130,9 +162,9 @@ def export(network: LocalNetwork) -> bytes:
         out.append(_record(kind, height, body))
         count += 1
 
-    first = network.committees[0]
+    first = history.committees[0]
     add(Kind.GENESIS, 0, first.genesis.encoded)
-    starting = list(network.committees)
+    starting = list(history.committees)
     known_parameters = NO_PARAMETERS
 
     def add_key_sets(last: int) -> None:
@@ -142,38 +174,39 @@ def export(network: LocalNetwork) -> bytes:
             height = committee.key_set.start_height
             add(Kind.KEY_SET, height, committee.signed.encoded)
             if committee.key_set.parameter_digest not in (known_parameters, NO_PARAMETERS):
-                add(Kind.PARAMETERS, height, network.home.parameters(committee.key_set))
+                add(Kind.PARAMETERS, height, committee.parameters)
             known_parameters = committee.key_set.parameter_digest
-            for erasure in network.erasures(of=committee.key_set.predecessor):
+            for erasure in history.erasures(of=committee.key_set.predecessor):
                 add(Kind.ERASURE, height, erasure.encoded)
 
+    def committee_at(height: int) -> Committee:
+        return next((c for c in reversed(history.committees) if c.key_set.start_height <= height), first)
+
     abstentions: dict[int, list[SignedAbstain]] = {}
-    for signed in network.abstentions():
-        if signed.message.committee_id == network.committee_at(signed.message.height).committee_id:
+    for signed in history.abstentions():
+        if signed.message.committee_id == committee_at(signed.message.height).committee_id:
             abstentions.setdefault(signed.message.height, []).append(signed)
     height = first.key_set.start_height - 1
-    for height in range(first.key_set.start_height, network.sequencer.height + 1):
+    for published in history.heights():
+        height += 1
         add_key_sets(height)
-        batch = network.sequencer.batch(height)
-        if batch is None:
-            raise AssertionError(f"no commitment for height {height}")
-        proposal = network.sequencer.proposal(batch)
+        proposal = published.proposal
         for transaction, receipt in zip(proposal.transactions, proposal.receipts, strict=True):
             add(Kind.TRANSACTION, height, transaction.encoded)
             add(Kind.RECEIPT, height, receipt.encoded)
         add(Kind.COMMITMENT, height, proposal.commitment.encoded)
-        if (certificate := network.follower.certificate(height)) is not None:
+        if (certificate := published.certificate) is not None:
             for signature in certificate.signatures:
                 add(Kind.VOTE, height, SignedVote(message=certificate.vote, signature=signature).encoded)
-        for share in network.follower.shares(height):
+        for share in published.shares:
             add(Kind.SHARE, height, share.encoded)
-        executed = network.follower.executed_at(height)
-        if executed is not None and executed.reveal is not None:
-            add(Kind.REVEAL, height, executed.reveal.encoded)
+        if published.reveal is not None:
+            add(Kind.REVEAL, height, published.reveal.encoded)
         for signed in abstentions.pop(height, []):
             add(Kind.ABSTENTION, height, signed.encoded)
     add_key_sets(NO_END)
-    for transaction, receipt in network.sequencer.uncommitted():
+    epochs = _epochs(history.committees)
+    for transaction, receipt in sorted(history.uncommitted(), key=lambda pair: _place(epochs, pair[1])):
         add(Kind.TRANSACTION, height + 1, transaction.encoded)
         add(Kind.RECEIPT, height + 1, receipt.encoded)
     for later in sorted(abstentions):
@@ -181,6 +214,24 @@ def export(network: LocalNetwork) -> bytes:
             add(Kind.ABSTENTION, later, signed.encoded)
     add(Kind.END, height + 1, u64(count))
     return b"".join(out)
+
+
+def _epochs(committees: Sequence[Committee]) -> Epochs:
+    epochs = Epochs(committees[0].terms)
+    for committee in committees[1:]:
+        epochs.adopt(committee.terms)
+    return epochs
+
+
+def _place(epochs: Epochs, signed: SignedReceipt) -> tuple[int, int]:
+    """Among receipts without a commitment: in the order in which sequencers come into office, then by sequence.
+
+    Raises Rejected SEQ-6 for a stranger's."""
+    sequencers = list(dict.fromkeys(terms.key_set.sequencer for terms in epochs))
+    signer = recover_signer(signed.message, signed.signature, epochs.genesis.root)
+    if signer not in sequencers:
+        raise Rejected("SEQ-6", "a receipt is not signed by a sequencer")
+    return sequencers.index(signer), signed.message.sequence
 
 
 def verify(data: bytes, *, backend: str = DEFAULT_BACKEND) -> AuditReport:
@@ -202,8 +253,9 @@ class _Auditor:
         self._records = _records(data)
         self._next = next(self._records)
         self._count = 0
-        self._sequences: set[int] = set()
-        self._receipted: set[bytes] = set()
+        self._sequences: dict[bytes, IntervalSet] = {}
+        self._receipted: set[tuple[bytes, bytes]] = set()
+        self._committed: set[bytes] = set()
         self._conflicts: list[tuple[int, int]] = []
         self._outcomes: dict[str, int] = {}
         self._wrong: list[tuple[int, int]] = []
@@ -243,7 +295,7 @@ class _Auditor:
             executed_height=self._follower.latest.height,
             transactions=transactions,
             pending=pending,
-            missing_receipts=max(self._sequences, default=-1) + 1 - len(self._sequences),
+            missing_receipts=sum(map(_missing, self._sequences.values())),
             records=self._count,
             state_root=self._follower.latest.root,
             outcomes=dict(sorted(self._outcomes.items())),
@@ -327,14 +379,18 @@ class _Auditor:
             pairs.append((transaction, receipt))
         return pairs
 
-    def _check_receipt(self, transaction: EncryptedTransaction, receipt: SignedReceipt) -> None:
-        check_receipt(self._epochs.of_key(transaction.header.key_id, height=0), transaction, receipt)
-        if receipt.message.sequence in self._sequences:
-            raise Rejected("AUD-3", f"two receipts have the sequence {receipt.message.sequence}")
-        if transaction.tx_id in self._receipted:
+    def _check_receipt(self, transaction: EncryptedTransaction, signed: SignedReceipt) -> None:
+        receipt, key_id = signed.message, transaction.header.key_id
+        sequencer = recover_signer(receipt, signed.signature, self._epochs.genesis.root)
+        terms = self._epochs.of_sequencer(sequencer, key_id) or self._epochs.of_key(key_id, height=0)
+        check_receipt(terms, transaction, signed)
+        shown = self._sequences.setdefault(sequencer, IntervalSet())
+        if receipt.sequence in shown:
+            raise Rejected("AUD-3", f"two receipts have the sequence {receipt.sequence}")
+        if (sequencer, transaction.tx_id) in self._receipted:
             raise Rejected("AUD-3", f"two receipts for transaction 0x{transaction.tx_id.hex()}")
-        self._sequences.add(receipt.message.sequence)
-        self._receipted.add(transaction.tx_id)
+        shown.add(receipt.sequence)
+        self._receipted.add((sequencer, transaction.tx_id))
 
     def _check_pending(self, transaction: EncryptedTransaction) -> None:
         committee = self._by_key.get(transaction.header.key_id, self._committee)
@@ -353,6 +409,7 @@ class _Auditor:
                 receipts=tuple(receipt for _, receipt in pairs),
             )
             self._follower.propose(proposal)
+        self._committed |= {transaction.tx_id for transaction, _ in pairs}
         certificate = self._certificate(height)
         self._shares(height, certificate)
         executed = self._reveal(height, certificate)
@@ -429,12 +486,13 @@ class _Auditor:
                     self._conflicts.append((height, member))
 
     def _pending_height(self, height: int) -> int:
-        """What follows the last commitment: transactions by sequence, then abstentions by height and member."""
+        """What follows the last commitment: transactions by sequencer and sequence, then abstentions by height and
+        member. Returns how many transactions wait."""
         pairs, self._pairs = self._pairs, []
         pairs = pairs or self._transactions(height)
-        sequences = [receipt.message.sequence for _, receipt in pairs]
         with _at(self._next):
-            if sequences != sorted(sequences):
+            places = [_place(self._epochs, receipt) for _, receipt in pairs]
+            if places != sorted(places):
                 raise Rejected("AUD-1", "the transactions that wait are not in the order of their receipts")
             for transaction, _ in pairs:
                 # It was admitted once; it may have expired since, or its key ended.
@@ -447,7 +505,12 @@ class _Auditor:
                     raise Rejected("AUD-1", "the last abstentions are not by ascending height")
             last = record.height
             self._abstentions(last)
-        return len(pairs)
+        return len({transaction.tx_id for transaction, _ in pairs} - self._committed)
+
+
+def _missing(shown: IntervalSet) -> int:
+    ranges = shown.ranges()
+    return ranges[-1][1] + 1 - sum(last + 1 - first for first, last in ranges)
 
 
 @contextmanager

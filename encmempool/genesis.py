@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,37 @@ def check(genesis: Genesis) -> Genesis:
     return genesis
 
 
-def write(genesis: Genesis, path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """Where a network's nodes are reached: beside the genesis and no part of its root, since machines move."""
+
+    sequencer: str
+    members: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+def write(genesis: Genesis, path: Path, nodes: Nodes | None = None) -> None:
     """`genesis.json`: field names, decimal integers as strings where they exceed 2^53, bytes as 0x-hex."""
     document = {"root": "0x" + genesis.root.hex(), **_to_document(genesis)}
+    if nodes is not None:
+        document["nodes"] = {"sequencer": nodes.sequencer, "members": nodes.members, "others": nodes.others}
     path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def read_nodes(path: Path) -> Nodes | None:
+    """The addresses in a genesis file, or None if it has none. Raises Malformed."""
+    try:
+        document = decode_json(path.read_bytes()).get("nodes")
+        if document is None:
+            return None
+        texts = [document["sequencer"], *document["members"], *document["others"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("addresses are texts")
+        return Nodes(
+            sequencer=document["sequencer"], members=tuple(document["members"]), others=tuple(document["others"])
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Malformed(f"the nodes in {path} are damaged: {error}") from error
 
 
 def read(path: Path) -> Genesis:

@@ -79,6 +79,11 @@ class Home:
     def exists(self) -> bool:
         return self.genesis_path.exists()
 
+    @property
+    def has_key_set(self) -> bool:
+        """Whether the first key set is here."""
+        return self._key_set_path(1).exists()
+
     def genesis(self) -> Genesis:
         if not self.exists:
             raise EnvironmentProblem(f"there is no network in {self.path}: run `encmempool committee create` first")
@@ -104,6 +109,25 @@ class Home:
             raise Malformed(f"{path} is damaged: its digest is not the key set's; copy it from another home")
         return data
 
+    def has_parameters(self, key_set: KeySet) -> bool:
+        """Whether nothing has to be fetched to load a key set."""
+        digest = key_set.parameter_digest
+        return digest == parameter_digest(b"") or self._parameters_path(digest).exists()
+
+    def known_parameters(self, digest: bytes) -> bytes | None:
+        """Those with this digest, if they are here."""
+        path = self._parameters_path(digest)
+        return path.read_bytes() if path.exists() else None
+
+    def write_genesis(self, genesis: Genesis) -> None:
+        """Before a network's first key exists. ValueError if another network is here."""
+        if self.exists:
+            if self.genesis().root != genesis.root:
+                raise ValueError(f"{self.path} belongs to another network already")
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        genesis_file.write(genesis, self.genesis_path)
+
     def _key_set_path(self, epoch: int) -> Path:
         return self.path / ("key-set.ssz" if epoch == 1 else f"key-set-{epoch}.ssz")
 
@@ -119,10 +143,19 @@ class Home:
         except ValueError as error:
             raise Malformed(f"{path} is not hex: restore it from a backup or from another home") from error
 
-    def write_network(self, genesis: Genesis, key_set: SignedKeySet, parameters: bytes) -> None:
+    def nodes(self) -> genesis_file.Nodes | None:
+        """Where the network's nodes are, or None for one whose roles are all in this home."""
+        return genesis_file.read_nodes(self.genesis_path) if self.exists else None
+
+    def write_nodes(self, nodes: genesis_file.Nodes) -> None:
+        genesis_file.write(self.genesis(), self.genesis_path, nodes)
+
+    def write_network(
+        self, genesis: Genesis, key_set: SignedKeySet, parameters: bytes, *, nodes: genesis_file.Nodes | None = None
+    ) -> None:
         self.write_parameters(key_set.message.parameter_digest, parameters)
         self.write_key_set(key_set)
-        genesis_file.write(genesis, self.genesis_path)
+        genesis_file.write(genesis, self.genesis_path, nodes)
 
     def write_parameters(self, digest: bytes, parameters: bytes) -> None:
         if parameters:
@@ -145,14 +178,15 @@ class Home:
         """The empty database of a new network's `sequencer`, `archive` or `members/1`."""
         DatabaseStore.sqlite(self.path / role / "records.sqlite").close()
 
-    def store(self, role: str) -> DatabaseStore:
-        """A role's database. EnvironmentProblem if it is gone: an empty one would forget what was signed."""
+    def store(self, role: str, *, max_pages: int | None = None) -> DatabaseStore:
+        """A role's database, of at most so many pages. EnvironmentProblem if it is gone: an empty one would forget
+        what was signed."""
         path = self.path / role / "records.sqlite"
         if not path.exists():
             raise EnvironmentProblem(
                 f"{path} is missing, and with it the memory of what {role} signed: restore the newest copy"
             )
-        return DatabaseStore.sqlite(path)
+        return DatabaseStore.sqlite(path, max_pages=max_pages)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,1 +1,1 @@
-"""Seam 4: adapters that connect the sans-IO roles: in one process here, over HTTP elsewhere."""
+"""Seam 4: what connects the sans-IO roles: calls within one process, or HTTP between nodes."""

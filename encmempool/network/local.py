@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from encmempool import genesis as development
+from encmempool.audit import PublishedHeight
 from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.home import Home, Password, WrongPassword
@@ -30,7 +31,7 @@ from encmempool.keysets import (
 from encmempool.network.ceremony import check_committee, generate_keys, sign_by_members
 from encmempool.ordering import Policy
 from encmempool.reveal import Executed, Follower, Stage, no_stage
-from encmempool.sequencer import Sequencer
+from encmempool.sequencer import ANNOUNCED, Sequencer
 from encmempool.store import Store, perform
 from encmempool.types import (
     Allocation,
@@ -207,6 +208,7 @@ class LocalNetwork:
         self.absent: dict[int, Exception] = {}
         self._seats: dict[int, tuple[Seat, ...]] = {}
         self._followers: dict[str, tuple[Store, Follower]] = {}
+        self._sequencers: dict[bytes, tuple[Store, Sequencer]] = {}
         self._stage = stage
         self._archive = home.store("archive")
 
@@ -222,18 +224,40 @@ class LocalNetwork:
     def follower(self) -> Follower:
         """The sequencer's own, which gives it the executed state."""
         first, *successors = self.committees
-        return Follower(first, successors=successors, records=self._archive, stage=self._stage)
+        return Follower(first, successors=successors, records=self._archive, stage=self._stage, checkpoints=False)
 
-    @cached_property
+    @property
     def sequencer(self) -> Sequencer:
-        return Sequencer(
-            terms=self.committees[0].terms,
-            successors=[committee.terms for committee in self.committees[1:]],
-            identity=_LazySigner(lambda: self.home.identity("sequencer", self.password())),
-            verifier=_Verifier(self.committees),
-            state=self.follower,
-            records=self._sequencer_store,
-        )
+        """The one that makes the next commitment."""
+        in_office = (sequencer for sequencer in self.sequencers if sequencer.in_office)
+        return min(in_office, key=lambda sequencer: sequencer.height)
+
+    @property
+    def sequencers(self) -> tuple[Sequencer, ...]:
+        """Everyone whom a key set names, in the order of these."""
+        names = dict.fromkeys(committee.key_set.sequencer for committee in self.committees)
+        return tuple(map(self.sequencer_named, names))
+
+    def sequencer_named(self, address: bytes) -> Sequencer:
+        """One whose files are here, whether a key set names it or not."""
+        return self._sequencer_of(address)[1]
+
+    def _sequencer_of(self, address: bytes) -> tuple[Store, Sequencer]:
+        if address not in self._sequencers:
+            role = sequencer_role(self.committees[0].genesis, address)
+            store = self.home.store(role)
+            self._sequencers[address] = (
+                store,
+                Sequencer(
+                    terms=self.committees[0].terms,
+                    successors=[committee.terms for committee in self.committees[1:]],
+                    identity=_LazySigner(address, lambda: self.home.identity(role, self.password())),
+                    verifier=_Verifier(self.committees),
+                    state=self.follower,
+                    records=store,
+                ),
+            )
+        return self._sequencers[address]
 
     @property
     def seats(self) -> tuple[Seat, ...]:
@@ -276,8 +300,19 @@ class LocalNetwork:
             self._forget()
 
     def announce(self, key_set: KeySet) -> None:
-        """The sequencer keeps the heights from its start on free for a key set that members are about to sign."""
-        self._perform(self.sequencer.announce(key_set), self._sequencer_store)
+        """The sequencer keeps the heights from its start on free for a key set that members are about to sign, and so
+        does the one that this key set names."""
+        for address in dict.fromkeys((self.sequencer.address, key_set.sequencer)):
+            store, sequencer = self._sequencer_of(address)
+            replaced = address != key_set.sequencer and key_set.start_height <= sequencer.height
+            if not replaced:
+                self._perform(sequencer.announce(key_set), store)
+
+    def announced(self, committee_id: bytes) -> KeySet | None:
+        """The successor of a key set that members were asked to sign."""
+        roles = ("sequencer", *(f"sequencers/{path.name}" for path in sorted(self.home.path.glob("sequencers/*"))))
+        found = (self.home.store(role).get(ANNOUNCED, committee_id) for role in roles)
+        return next((KeySet.decode(value) for value in found if value is not None), None)
 
     def sign_successor(self, key_set: KeySet) -> SignedKeySet:
         """The newest key set's members sign the next one. EnvironmentProblem if too few are here, Rejected if they
@@ -304,12 +339,14 @@ class LocalNetwork:
 
     def submit(self, data: bytes) -> SignedReceipt:
         """The sequencer's receipt, durable. Raises Malformed or Rejected."""
-        sends = self._perform(self.sequencer.submit(data, now_ms=self._clock_ms()), self._sequencer_store)
+        store, sequencer = self._sequencer_of(self.sequencer.address)
+        sends = self._perform(sequencer.submit(data, now_ms=self._clock_ms()), store)
         return SignedReceipt.decode(_only(sends).message)
 
     def commit(self) -> Proposal:
         """The sequencer orders what it holds, blind, and signs."""
-        sends = self._perform(self.sequencer.commit(now_ms=self._clock_ms()), self._sequencer_store)
+        store, sequencer = self._sequencer_of(self.sequencer.address)
+        sends = self._perform(sequencer.commit(now_ms=self._clock_ms()), store)
         return Proposal.decode(_only(sends).message)
 
     def load(self) -> None:
@@ -393,14 +430,34 @@ class LocalNetwork:
         executed = list(self.execute())
         reached = min(follower.latest.height for follower in (self.follower, *(f for _, f in self._followers.values())))
         for height in range(reached + 1, self.sequencer.height + 1):
-            batch = self.sequencer.batch(height)
-            if batch is None:
-                raise AssertionError(f"no commitment for height {height}")
-            certificate = self.vote(self.sequencer.proposal(batch))
+            certificate = self.vote(self.proposal(height))
             self.follower.precompute(height)
             self.release(certificate)
             executed += self.execute()
         return tuple(executed)
+
+    def heights(self) -> Iterator[PublishedHeight]:
+        """What is public of every committed height."""
+        for height in range(self.follower.chain.first_height, self.sequencer.height + 1):
+            executed = self.follower.executed_at(height)
+            yield PublishedHeight(
+                proposal=self.proposal(height),
+                certificate=self.follower.certificate(height),
+                shares=self.follower.shares(height),
+                reveal=executed.reveal if executed else None,
+            )
+
+    def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
+        """What has a receipt and no place in a commitment, by sequencer and sequence."""
+        return tuple(pair for sequencer in self.sequencers for pair in sequencer.uncommitted())
+
+    def proposal(self, height: int) -> Proposal:
+        """What the sequencer of a committed height sent to the members."""
+        sequencer = self.sequencer_named(self.committee_at(height).key_set.sequencer)
+        batch = sequencer.batch(height)
+        if batch is None:
+            raise AssertionError(f"no commitment for height {height}")
+        return sequencer.proposal(batch)
 
     def abstentions(self) -> tuple[SignedAbstain, ...]:
         """Of the members whose database is here."""
@@ -430,14 +487,14 @@ class LocalNetwork:
             raise
 
     def _forget(self) -> None:
-        for role in ("sequencer", "follower"):
-            self.__dict__.pop(role, None)
+        self.__dict__.pop("follower", None)
         self._seats.clear()
         self._followers.clear()
+        self._sequencers.clear()
 
-    @cached_property
+    @property
     def _sequencer_store(self) -> Store:
-        return self.home.store("sequencer")
+        return self._sequencer_of(self.sequencer.address)[0]
 
     def _seat(self, committee: Committee, index: int) -> Seat:
         key_set, password = committee.key_set, self.password()
@@ -459,7 +516,8 @@ class LocalNetwork:
         if role not in self._followers:
             store = self.home.store(role)
             first, *successors = self.committees
-            self._followers[role] = store, Follower(first, successors=successors, records=store)
+            follower = Follower(first, successors=successors, records=store, checkpoints=False)
+            self._followers[role] = store, follower
         return self._followers[role]
 
     def _publish(self, release: ShareRelease) -> None:
@@ -478,7 +536,8 @@ class LocalNetwork:
 class _LazySigner:
     """Opens a keystore when the first signature is asked for: reading needs no password."""
 
-    def __init__(self, load: Callable[[], Identity]) -> None:
+    def __init__(self, address: bytes, load: Callable[[], Identity]) -> None:
+        self.address = address
         self._load = load
 
     @cached_property
@@ -487,6 +546,11 @@ class _LazySigner:
 
     def sign(self, digest: bytes) -> bytes:
         return self._identity.sign(digest)
+
+
+def sequencer_role(genesis: Genesis, address: bytes) -> str:
+    """Where a sequencer's files are: `sequencer` for the genesis' own."""
+    return "sequencer" if address == genesis.sequencer else f"sequencers/{address.hex()}"
 
 
 def _sent(effect: object) -> Send:

@@ -45,7 +45,7 @@ Run = Callable[..., Outcome]
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every command runs in a directory of its own: what it writes by mistake lands there."""
     monkeypatch.chdir(tmp_path)
-    for name in ("ENCMEMPOOL_HOME", "ENCMEMPOOL_BACKEND", "NO_COLOR", "FORCE_COLOR"):
+    for name in ("ENCMEMPOOL_HOME", "ENCMEMPOOL_NODE", "ENCMEMPOOL_BACKEND", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
 

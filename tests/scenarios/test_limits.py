@@ -13,12 +13,13 @@ import pytest
 
 from encmempool import audit, genesis as development
 from encmempool.audit import AuditFailed, Kind
-from encmempool.client import Client, status_of
+from encmempool.client import Client
 from encmempool.committee import ROUND_GUARD
 from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected
 from encmempool.home import Home, Password, WrongPassword
 from encmempool.network.local import LocalNetwork, Plan, check_share, create_network, fresh_home
 from encmempool.network.rotation import Change, rotate
+from encmempool.network.view import LocalView
 from encmempool.ordering import Policy
 from encmempool.store import perform
 from encmempool.transactions import encrypt_transaction
@@ -102,7 +103,7 @@ def codes(executed):
 
 
 def state_of(world, transaction):
-    return status_of(world.network, transaction.tx_id).state
+    return LocalView(world.network).status(transaction.tx_id).state
 
 
 def rule_of(call, *arguments, **keywords):

@@ -13,13 +13,13 @@ import pytest
 
 from encmempool import audit
 from encmempool.audit import MAGIC, AuditFailed, Kind
-from encmempool.client import status_of
 from encmempool.committee import Ballot, Member
 from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected
 from encmempool.home import Home
 from encmempool.keysets import public_material, sign_key_set, successor_key_set
 from encmempool.network.local import LocalNetwork, check_share
 from encmempool.network.rotation import Change, retire, rotate
+from encmempool.network.view import LocalView
 from encmempool.reveal import Follower
 from encmempool.store import DatabaseStore, perform
 from encmempool.transactions import encrypt_transaction
@@ -74,7 +74,7 @@ def codes(executed):
 
 
 def state_of(world, transaction):
-    return status_of(world.network, transaction.tx_id).state
+    return LocalView(world.network).status(transaction.tx_id).state
 
 
 def share_files(world, epoch):

@@ -225,7 +225,7 @@ def test_fetch_gives_up_on_an_npm_that_hangs(
     npm: Callable[[str], None], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     npm("exec sleep 60")
-    monkeypatch.setattr(contracts, "_NPM_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("encmempool.npm._NPM_TIMEOUT_S", 0.05)
     with pytest.raises(EnvironmentProblem, match="took more than"):
         fetch(cache)
     assert names(cache) == set()

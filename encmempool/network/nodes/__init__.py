@@ -1,0 +1,1 @@
+"""The roles of a network as processes of their own."""

@@ -1,0 +1,110 @@
+"""What a node has stored of every height: read from its database alone, by any thread, however old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from encmempool.committee import ABSTENTION, PROPOSAL
+from encmempool.network.wire import HeightOutcomes, HeightRecord
+from encmempool.reveal import CERTIFICATE, REVEAL, SHARE
+from encmempool.sequencer import RECEIPT, RECEIPT_OF, TRANSACTION
+from encmempool.store import Records
+from encmempool.types import (
+    EncryptedTransaction,
+    OrderCertificate,
+    Proposal,
+    Reveal,
+    SignedAbstain,
+    SignedErasure,
+    SignedReceipt,
+    SignedShare,
+    SignedVote,
+)
+from threshold.encoding import u64
+
+OUTCOMES = "outcomes"
+EXECUTED_AT = "executed-at"
+EVIDENCE = "evidence"
+HEARD_ERASURE = "heard-erasure"
+
+
+class History:
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def certificate(self, height: int) -> OrderCertificate | None:
+        data = self._records.get(CERTIFICATE, u64(height))
+        return None if data is None else OrderCertificate.decode(data)
+
+    def proposal(self, height: int) -> Proposal | None:
+        """The certified one; before a certificate is there, any that this node has checked."""
+        certificate = self.certificate(height)
+        if certificate is not None:
+            data = self._records.get(PROPOSAL, u64(height) + certificate.vote.commitment_root)
+            return None if data is None else Proposal.decode(data)
+        return next(self.proposals(height), None)
+
+    def proposals(self, height: int) -> Iterator[Proposal]:
+        """Every one of a height that this node has checked."""
+        for _, value in self._of_height(PROPOSAL, height):
+            yield Proposal.decode(value)
+
+    def proposal_of_root(self, root: bytes, *, heights: range) -> Proposal | None:
+        for height in heights:
+            data = self._records.get(PROPOSAL, u64(height) + root)
+            if data is not None:
+                return Proposal.decode(data)
+        return None
+
+    def shares(self, height: int) -> tuple[SignedShare, ...]:
+        return tuple(SignedShare.decode(value) for _, value in self._of_height(SHARE, height))
+
+    def reveal(self, height: int) -> Reveal | None:
+        data = self._records.get(REVEAL, u64(height))
+        return None if data is None else Reveal.decode(data)
+
+    def outcomes(self, height: int) -> HeightOutcomes | None:
+        data = self._records.get(OUTCOMES, u64(height))
+        return None if data is None else HeightOutcomes.decode(data)
+
+    def executed_at(self, tx_id: bytes) -> int | None:
+        """The height in whose batch a transaction was revealed."""
+        data = self._records.get(EXECUTED_AT, tx_id)
+        return None if data is None else int.from_bytes(data, "big")
+
+    def record(self, height: int, votes: tuple[SignedVote, ...] = ()) -> HeightRecord | None:
+        """All that another node needs to follow a height, or None if this one knows nothing of it."""
+        proposal = self.proposal(height)
+        if proposal is None:
+            return None
+        certificate, reveal = self.certificate(height), self.reveal(height)
+        return HeightRecord(
+            proposal=proposal,
+            votes=() if certificate else votes,
+            certificate=(certificate,) if certificate else (),
+            shares=self.shares(height),
+            reveal=(reveal,) if reveal else (),
+        )
+
+    def receipt(self, tx_id: bytes) -> SignedReceipt | None:
+        """Of the sequencer whose database this is."""
+        key = self._records.get(RECEIPT_OF, tx_id)
+        data = None if key is None else self._records.get(RECEIPT, key)
+        return None if data is None else SignedReceipt.decode(data)
+
+    def transaction(self, tx_id: bytes) -> EncryptedTransaction | None:
+        data = self._records.get(TRANSACTION, tx_id)
+        return None if data is None else EncryptedTransaction.decode(data)
+
+    def abstentions(self) -> tuple[SignedAbstain, ...]:
+        return tuple(SignedAbstain.decode(value) for _, value in self._records.scan(ABSTENTION))
+
+    def erasures(self) -> tuple[SignedErasure, ...]:
+        return tuple(SignedErasure.decode(value) for _, value in self._records.scan(HEARD_ERASURE))
+
+    def _of_height(self, kind: str, height: int) -> Iterator[tuple[bytes, bytes]]:
+        prefix = u64(height)
+        for key, value in self._records.scan(kind, start=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
