@@ -163,14 +163,19 @@ class Committee:
 
         Whether the commitment it starts from is the certified one is known to those who follow the chain.
         """
-        scheme = _check_form(signed.message, self.genesis, backend)
-        _check_succession(signed.message, self)
-        _check_signatures(signed, by=self.key_set, rule="KEY-8")
+        scheme = self.check_successor(signed, backend=backend)
         following = self._with_key(self.genesis, signed, scheme, parameters)
         key, before = following.key_set, self.key_set
         if key.key_id != before.key_id and key.encryption_key == before.encryption_key:
             raise Rejected("KEY-9", "an earlier key under another name: its shares would be made a second time")
         return following
+
+    def check_successor(self, signed: SignedKeySet, *, backend: str = DEFAULT_BACKEND) -> Scheme:
+        """All that can be said of a successor without its parameters, which need not be fetched for strangers'."""
+        scheme = _check_form(signed.message, self.genesis, backend)
+        _check_succession(signed.message, self)
+        _check_signatures(signed, by=self.key_set, rule="KEY-8")
+        return scheme
 
     @classmethod
     def _with_key(cls, genesis: Genesis, signed: SignedKeySet, scheme: Scheme, parameters: bytes) -> Committee:

@@ -100,6 +100,7 @@ class Core:
         self._stale = False
         self._reported = 0
         self.committees: tuple[Committee, ...] = ()
+        self._genesis_root: bytes | None = None
         self._early: dict[int, Proposal] = {}
         self._wanted: dict[int, OrderCertificate] = {}
         self._found: dict[tuple[object, ...], Finding] = {}
@@ -111,6 +112,13 @@ class Core:
     def has_network(self) -> bool:
         """Whether this node knows a key set."""
         return bool(self.committees)
+
+    @property
+    def genesis_root(self) -> bytes | None:
+        """Of the network in the home, if one is."""
+        if self._genesis_root is None and self.home.exists:
+            self._genesis_root = self.home.genesis().root
+        return self._genesis_root
 
     def load(self) -> None:
         """Open the network that is in the home, if one is, as far as it was executed."""
@@ -294,6 +302,14 @@ class Core:
         self.load()
         out.note("key_set", epoch=len(committees), height=0, committee_id=committees[-1].committee_id)
         return out
+
+    def wants_key_set(self, signed: SignedKeySet) -> bool:
+        """Whether it is the successor of the newest key set, signed by those who have to. False for one that is known.
+        Raises Malformed or Rejected."""
+        if any(committee.key_set == signed.message for committee in self.committees):
+            return False
+        self.committees[-1].check_successor(signed, backend=self._backend)
+        return True
 
     def take_key_set(self, signed: SignedKeySet) -> Outbox:
         """The successor of the newest key set, whose parameters are in the home already. Old news is no error."""

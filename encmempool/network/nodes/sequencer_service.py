@@ -24,7 +24,7 @@ from encmempool.types import EncryptedTransaction, KeySet, SignedKeySet, SignedR
 
 _GROUP = 64
 """Submissions that one write makes durable."""
-_GOSSIP_PAUSE_S = 0.03
+_GOSSIP_PAUSE_S = 0.08
 _INHERIT_PAUSE_S = 1.0
 
 Submitted = tuple[bytes, "asyncio.Future[Answer]"]

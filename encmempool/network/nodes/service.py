@@ -265,6 +265,8 @@ class Service:
 
     async def take_key_set(self, source: Peer | None, signed: SignedKeySet) -> None:
         """A successor, with its parameters from where it came."""
+        if not await self.act(self.core.wants_key_set, signed):
+            return
         for peer in [source] if source else [link.peer for link in self._others()]:
             try:
                 await self._fetch_parameters(peer, signed)
@@ -371,11 +373,12 @@ class Service:
             raise Problem(503, "not_ready", "this node waits for the network's first key set", retry_after_s=1)
 
     def description(self) -> dict[str, Any]:
-        home, core = self.core.home, self.core
+        core = self.core
+        root = core.genesis_root
         return {
             "role": core.role,
             "version": version("encmempool"),
-            "genesis_root": f"0x{home.genesis().root.hex()}" if home.exists else None,
+            "genesis_root": f"0x{root.hex()}" if root else None,
             "address": f"0x{self.address.hex()}",
             "member": None,
             "epoch": len(core.committees) or None,
