@@ -565,8 +565,6 @@ class CeremonyDesk:
         pending = self.pending(key_set.epoch)
         if before is None or ceremony is None or pending is None:
             raise Rejected("NET-30", f"no ceremony here has made a key for epoch {key_set.epoch}")
-        if before.root != pending.plan.predecessor:
-            raise Rejected("NET-30", f"epoch {key_set.epoch} has begun, or its ceremony had another predecessor")
         start = key_set.start_height, key_set.start_parent, key_set.start_round
         expected = key_set_of_successor(pending.plan, pending.public, before, start=start)
         for entry in fields(key_set):

@@ -20,7 +20,7 @@ password_file = "password"                      opens the keystores
 interval_ms = 250                               between commitments while something waits
 heartbeat_ms = 2000                             between empty ones
 pipeline = 4                                    heights that may wait for their reveal
-queue = 512                                     submissions that may wait for admission
+queue = 64                                      submissions that may wait for admission
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Pace:
     interval_ms: int = 250
     heartbeat_ms: int = 2_000
     pipeline: int = 4
-    queue: int = 512
+    queue: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

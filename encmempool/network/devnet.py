@@ -64,7 +64,7 @@ class Layout:
     interval_ms: int = 200
     heartbeat_ms: int = 2_000
     pipeline: int = 4
-    queue: int = 512
+    queue: int = 64
 
 
 @dataclass(slots=True, kw_only=True)

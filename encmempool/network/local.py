@@ -31,7 +31,7 @@ from encmempool.keysets import (
 from encmempool.network.ceremony import check_committee, generate_keys, sign_by_members
 from encmempool.ordering import Policy
 from encmempool.reveal import Executed, Follower, Stage, no_stage
-from encmempool.sequencer import ANNOUNCED, Sequencer
+from encmempool.sequencer import Sequencer
 from encmempool.store import Store, perform
 from encmempool.types import (
     Allocation,
@@ -310,9 +310,10 @@ class LocalNetwork:
 
     def announced(self, committee_id: bytes) -> KeySet | None:
         """The successor of a key set that members were asked to sign."""
-        roles = ("sequencer", *(f"sequencers/{path.name}" for path in sorted(self.home.path.glob("sequencers/*"))))
-        found = (self.home.store(role).get(ANNOUNCED, committee_id) for role in roles)
-        return next((KeySet.decode(value) for value in found if value is not None), None)
+        names = sorted(path.name for path in self.home.path.glob("sequencers/" + "[0-9a-f]" * 40))
+        everyone = (self.committees[0].genesis.sequencer, *map(bytes.fromhex, names))
+        found = (self.sequencer_named(address).announced(committee_id) for address in everyone)
+        return next((key_set for key_set in found if key_set is not None), None)
 
     def sign_successor(self, key_set: KeySet) -> SignedKeySet:
         """The newest key set's members sign the next one. EnvironmentProblem if too few are here, Rejected if they

@@ -13,7 +13,10 @@ CLI-3  a node that knows fewer key sets than this client has seen is refused: it
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,17 @@ from encmempool.home import Home
 from encmempool.keysets import Committee
 from encmempool.network.peer import BlockingPeer, PeerProblem, PeerTls, Refused
 from encmempool.network.view import Account
-from encmempool.status import Status
+from encmempool.reveal import Outcome
+from encmempool.status import WAITING, Status
 from encmempool.types import EncryptedTransaction, Genesis, PoolState, SignedReceipt
 from threshold.curve import DEFAULT_BACKEND
+from threshold.keys import parameter_digest
 
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
+_STATUS_NUMBERS = ("sequence", "height", "position", "gas_used", "fee", "amount_in", "amount_out")
+_STATES = frozenset((*WAITING, *(outcome.text for outcome in Outcome)))
+_LONGEST_REASON = 256
 _LOOKAHEAD_HEIGHTS = 4
 """A ciphertext that names its height must reach the sequencer before that height is committed."""
 
@@ -82,7 +92,10 @@ class Pins:
             return {}
         try:
             document = decode_json(self._path.read_bytes())
-            return {url: bytes.fromhex(root.removeprefix("0x")) for url, root in document.items()}
+            pins = {url: bytes.fromhex(root.removeprefix("0x")) for url, root in document.items()}
+            if any(len(root) != 32 for root in pins.values()):
+                raise ValueError("a root has 32 bytes")
+            return pins
         except (ValueError, AttributeError) as error:
             raise Malformed(f"{self._path} is damaged: {error}; correct it, or remove it and pin again") from error
 
@@ -103,23 +116,30 @@ class RemoteNetwork:
         """`genesis_root` pins the network the first time; EnvironmentProblem if neither it nor a pin is there."""
         self.url = url.rstrip("/")
         self._backend = backend
-        self._peer = BlockingPeer(self.url, tls=tls, timeout_s=timeout_s)
         pins = Pins(home)
         root = genesis_root or pins.root_of(self.url)
         if root is None:
             raise EnvironmentProblem(
                 f"no genesis root is pinned for {self.url}: name it once with --genesis-root, as its members publish it"
             )
+        self._peer = BlockingPeer(self.url, tls=tls, timeout_s=timeout_s)
         self._cache = pins.folder(root)
-        self.genesis = self._load_genesis(root)
-        self._adopt(self._load_committees())
-        pins.pin(self.url, root)
+        try:
+            self.genesis = self._load_genesis(root)
+            self._adopt(self._load_committees())
+            pins.pin(self.url, root)
+        except BaseException:
+            self.close()
+            raise
 
     # --- what is checked
 
     def _load_genesis(self, root: bytes) -> Genesis:
         if self._cache.exists:
-            return self._cache.genesis()
+            kept = self._cache.genesis()
+            if kept.root != root:
+                raise Rejected("CLI-1", f"{self._cache.path} is not the network that is pinned: remove that folder")
+            return kept
         genesis: Genesis = self.call("genesis")
         if genesis.root != root:
             raise Rejected(
@@ -152,6 +172,8 @@ class RemoteNetwork:
         key_set = signed.message
         if not self._cache.has_parameters(key_set):
             data = self.call("parameters", digest=key_set.parameter_digest)
+            if parameter_digest(data) != key_set.parameter_digest:
+                raise PeerProblem(f"{self.url} sends other parameters than those of its key set")
             self._cache.write_parameters(key_set.parameter_digest, data)
         return self._cache.parameters(key_set)
 
@@ -199,10 +221,9 @@ class RemoteNetwork:
     @property
     def head(self) -> int:
         """The newest committed height that the node knows."""
-        try:
-            return int(self.call("node")["head"])
-        except (KeyError, TypeError, ValueError):
-            raise PeerProblem(f"{self.url} does not say which height it has") from None
+        document = self.call("node")
+        with self._sense("its head"):
+            return _number(document["head"], bits=63)
 
     @property
     def lookahead(self) -> int:
@@ -211,32 +232,44 @@ class RemoteNetwork:
 
     def account(self, address: bytes) -> Account:
         document = self.call("account", address=address)
-        try:
+        with self._sense("an account"):
             return Account(
-                next_nonce=int(document["next_nonce"]),
-                balance=int(document["balance"]),
-                tokens={_bytes(token): int(amount) for token, amount in document["tokens"].items()},
+                next_nonce=_number(document["next_nonce"], bits=63),
+                balance=_number(document["balance"], bits=256),
+                tokens={_address(token): _number(amount, bits=256) for token, amount in document["tokens"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PeerProblem(f"{self.url} answers nonsense about an account: {error}") from error
 
     def pools(self) -> tuple[PoolState, ...]:
         document = self.call("pools")
-        try:
+        with self._sense("pools"):
             return tuple(
                 PoolState(
-                    token0=_bytes(pool["token0"]),
-                    token1=_bytes(pool["token1"]),
-                    reserve0=int(pool["reserve0"]),
-                    reserve1=int(pool["reserve1"]),
+                    token0=_address(pool["token0"]),
+                    token1=_address(pool["token1"]),
+                    reserve0=_number(pool["reserve0"], bits=256),
+                    reserve1=_number(pool["reserve1"], bits=256),
                 )
                 for pool in document["pools"]
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PeerProblem(f"{self.url} answers nonsense about pools: {error}") from error
 
     def status(self, tx_id: bytes) -> Status:
-        return Status.of_document(self.call("transaction_status", tx_id=tx_id), tx_id)
+        document = self.call("transaction_status", tx_id=tx_id)
+        with self._sense("a transaction"):
+            for name in _STATUS_NUMBERS:
+                if document[name] is not None:
+                    _number(document[name], bits=256)
+            status = Status.of_document(document, tx_id)
+            if status.state not in _STATES or len(status.reason) > _LONGEST_REASON or not status.reason.isprintable():
+                raise ValueError("no state, or no reason")
+            return status
+
+    @contextmanager
+    def _sense(self, what: str) -> Iterator[None]:
+        """A stranger's words are not repeated: they may be long, or meant for the terminal."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError, Malformed) as error:
+            raise PeerProblem(f"{self.url} answers nonsense about {what}") from error
 
     def call(self, name: str, **path: object) -> Any:
         return self._peer_call(name, path=path)
@@ -251,8 +284,18 @@ class RemoteNetwork:
         self._peer.close()
 
 
-def _bytes(text: str) -> bytes:
-    return bytes.fromhex(text.removeprefix("0x"))
+def _address(text: Any) -> bytes:
+    """As nodes write them. Raises ValueError."""
+    if not isinstance(text, str) or _ADDRESS.fullmatch(text) is None:
+        raise ValueError("no address")
+    return bytes.fromhex(text[2:])
+
+
+def _number(text: Any, *, bits: int) -> int:
+    """As nodes write integers, in decimal digits. Raises ValueError."""
+    if not isinstance(text, str) or _DECIMAL.fullmatch(text) is None or (number := int(text)) >> bits:
+        raise ValueError("no number")
+    return number
 
 
 def _problem(url: str, refused: Refused) -> Exception:

@@ -354,6 +354,20 @@ def test_member_in_memory_forgets_with_its_chain(clear_world):
     assert set(member._votes) == set(member._shares) == {3, 4, 5}
 
 
+def test_reveal_of_a_height_that_is_not_certified_is_refused(clear_world):
+    world = clear_world
+    open_height(world, 0)
+    done = world.network.follower.executed_at(1)
+    follower = Follower(world.committee)
+    follower.propose(done.ready.proposal)
+    with pytest.raises(Rejected, match=r"not certified.*REV-1"):
+        follower.take_reveal(1, done.reveal)
+    follower.certify(done.certificate)
+    records, executed = follower.take_reveal(1, done.reveal)
+    assert executed.state.root == done.state.root
+    assert [record.value for record in records] == [done.reveal.encoded]
+
+
 # --- damage ----------------------------------------------------------------------------------------------------------
 
 
@@ -401,6 +415,9 @@ DAMAGES = {
     "height": resealed(height=1),
     "root": resealed(state_root=bytes(32)),
     "no commitment": resealed(commitment=()),
+    "signature": lambda data: resealed(
+        commitment=(replace(Checkpoint.opened(data).commitment[0], signature=bytes(64) + b"\x1b"),)
+    )(data),
     "sequences": resealed(sequences=(SequencesOf(sequencer=bytes(20), ranges=(SequenceRange(first=2, last=1),)),)),
 }
 
@@ -415,14 +432,24 @@ def test_damaged_checkpoint_is_an_error_that_says_what_to_do(stored, damage):
     assert says(Follower(committee, records=store)) == says(stored.whole)
 
 
+def richer(data):
+    """By one wei, and otherwise right."""
+    checkpoint = Checkpoint.opened(data)
+    first, *others = checkpoint.state.accounts
+    state = replace(checkpoint.state, accounts=(replace(first, balance=first.balance + 1), *others))
+    return replace(checkpoint, state=state, state_root=state.root).sealed().encoded
+
+
+def test_checkpoint_before_the_first_height_cannot_change_the_genesis(clear_world):
+    record = from_records(clear_world, "archive").checkpoint()
+    store = MemoryStore()
+    store.put([replace(record, value=richer(record.value))])
+    with pytest.raises(StorageError, match="another genesis"):
+        Follower(clear_world.committee, records=store)
+
+
 def test_checkpoint_of_a_state_that_nobody_certified_does_not_fit_what_follows(stored):
     """Whoever can write it can give it a checksum; the commitments above name another state."""
-
-    def richer(data):
-        checkpoint = Checkpoint.opened(data)
-        first, *others = checkpoint.state.accounts
-        state = replace(checkpoint.state, accounts=(replace(first, balance=first.balance + 1), *others))
-        return replace(checkpoint, state=state, state_root=state.root).sealed().encoded
 
     with pytest.raises(StorageError, match=r"stored above the checkpoint of height 3 is damaged.*VOT-7"):
         Follower(stored.world.committee, records=stored(richer))
@@ -719,6 +746,21 @@ def test_another_thread_finds_the_state_of_the_height_it_is_told(clear_world):
         sys.setswitchinterval(interval)
     assert len(seen) > 50
     assert all(seen)
+
+
+def test_state_is_there_before_its_height_is_told(clear_world):
+    world = clear_world
+    open_height(world, 0)
+    follower, told = Follower(world.committee), []
+
+    class Watched(dict):
+        def __setitem__(self, height, state):
+            told.append((height, follower.latest.height))
+            super().__setitem__(height, state)
+
+    follower._states = Watched(follower._states)
+    follower.take(world.network.follower.executed_at(1))
+    assert told == [(1, 0)]
 
 
 class Restless:

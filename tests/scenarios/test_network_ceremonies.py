@@ -1024,6 +1024,20 @@ def test_first_key_set_waits_for_the_signatures_of_enough_members(network, runni
     assert_one_network(network.desks)
 
 
+def test_first_key_set_needs_more_signatures_than_a_reduced_threshold(network, members):
+    plan = first_plan(members, t=2)
+    let_go = hold_back(network, Purpose.FIRST_KEY_SET, to=[1])
+    network.open(plan)
+    network.settle()
+    first = network.desks[0]
+    (letter,) = (letter for letter in network.desks[1].desk.tick(now=START + 2) if letter.peer == 1)
+    first.desk.receive(letter.message, now=START + 2)
+    assert (first.state(plan).signatures, first.home.has_key_set) == (2, False)
+    let_go()
+    network.run(plan)
+    assert_one_network(network.desks)
+
+
 def test_signature_of_another_first_key_set_is_refused(network, running):
     let_go = hold_back(network, Purpose.FIRST_KEY_SET)
     network.settle()

@@ -1,6 +1,8 @@
 """The nodes' logic without sockets: every core in a home and database of its own, connected by a post office of bytes.
 
 Letters are lost, doubled and reordered, disks fail, processes end, parties lie. What the honest execute stays the same.
+
+Holds NET-1 to NET-6 of specs/nodes.md.
 """
 
 from __future__ import annotations

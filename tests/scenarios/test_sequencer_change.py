@@ -393,3 +393,26 @@ def test_sequencer_without_its_records_signs_nothing_where_others_remember_one(w
     world.home.create_store("sequencer")
     with pytest.raises(Rejected, match=r"height 1 is executed.*SEQ-3"):
         world.network.commit()
+
+
+class Died(Exception):
+    """The process ended."""
+
+
+def test_change_of_sequencer_that_died_is_finished_by_the_next_one(equivocated, monkeypatch):
+    """After the announcement, with the bytes that were announced and the identity that was made."""
+    world = equivocated
+
+    def die(*_):
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.network), "sign_successor", die)
+        with pytest.raises(Died):
+            take_over(world)
+    world.restart()
+    announced = world.network.announced(world.network.committees[0].committee_id)
+    assert take_over(world).key_set == announced
+    assert len(list((world.home.path / "sequencers").iterdir())) == 1
+    resubmitted(world)
+    assert len(world.run_height().receipts) == 6

@@ -1,6 +1,8 @@
 """Evidence: what convicts whom, and everything next to it that convicts nobody.
 
 Real keys and signatures. Whatever is changed on the way must not turn against an honest party.
+
+Holds EVD-1 to EVD-5, EVD-7, EVD-10 and EVD-11 of specs/evidence.md.
 """
 
 from __future__ import annotations
