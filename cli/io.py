@@ -270,7 +270,7 @@ def open_client(home: Home, password_file: str | None = None) -> Client:
     """Of the network behind --node, or of the home."""
     from encmempool.client import Client
 
-    return Client(
+    client = Client(
         settings().node or home.path,
         home=home.path,
         genesis_root=genesis_root(),
@@ -278,6 +278,8 @@ def open_client(home: Home, password_file: str | None = None) -> Client:
         backend=settings().backend,
         tls=peer_tls(),
     )
+    click.get_current_context().call_on_close(client.close)
+    return client
 
 
 def open_view(home: Home) -> NetworkView:
@@ -294,7 +296,9 @@ def open_remote(home: Home) -> RemoteNetwork:
     url = settings().node
     if url is None:
         raise ValueError("name a node with --node")
-    return RemoteNetwork(url, home, genesis_root=genesis_root(), backend=settings().backend, tls=peer_tls())
+    network = RemoteNetwork(url, home, genesis_root=genesis_root(), backend=settings().backend, tls=peer_tls())
+    click.get_current_context().call_on_close(network.close)
+    return network
 
 
 def genesis_root() -> bytes | None:

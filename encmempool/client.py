@@ -131,6 +131,17 @@ class Client:
         """The network as it now stands."""
         return self._remote if self._url is not None else LocalView(self.network())
 
+    def close(self) -> None:
+        """End the connections to a node. A client of a home has none."""
+        if "_remote" in self.__dict__:
+            self._remote.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def network(self) -> LocalNetwork:
         """The home's network with all its roles. ValueError for a network of nodes."""
         if self._url is not None:

@@ -191,6 +191,7 @@ def soak(
             run.go(seconds=seconds, rate=rate, pause_s=pause_s, equivocations=equivocations)
             run.look_back()
         finally:
+            run.close()
             devnet.stop(devnet.nodes)
             if keep is None:
                 devnet.remove()
@@ -242,6 +243,9 @@ class _Soak:
         self._network = RemoteNetwork(self._sequencer.url, home, backend=backend)
         self._trader = Trader(self._network, accounts, seed=seed)
         self.report = Report(seconds=0.0, seed=seed, scheme="", members=0, trades=self._trader.trades)
+
+    def close(self) -> None:
+        self._network.close()
 
     # --- the run
 
@@ -576,14 +580,15 @@ class _Soak:
                 self.report.evidence[examine(piece, self._network.committees).kind.text] += 1
 
     def _verify_history(self, auditor: NodeProcess) -> None:
+        network = RemoteNetwork(auditor.url, self._home, backend=self._backend)
         try:
-            network = RemoteNetwork(auditor.url, self._home, backend=self._backend)
             data = export_history(network)
-            network.close()
             found = verify(data, backend=self._backend)
         except (AuditFailed, EnvironmentProblem, Malformed, Rejected) as error:
             self.report.audit = {"verified": False, "reason": str(error)}
             return
+        finally:
+            network.close()
         self.report.heights = found.heights
         self.report.audit = {
             "verified": True,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from encmempool import Client
+from encmempool.ethereum import sign_transaction
 from encmempool.network.devnet import Devnet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,32 @@ def test_wallet_tour_ends_in_a_verified_history(ask, fits_schema, tmp_path) -> N
     fits_schema(exported.json)
     verified = ask("audit", "verify", tmp_path / "history.bin", "--json")
     assert (verified.code, verified.json["outcomes"]["executed"] > 0) == (0, True)
+
+
+def test_client_by_address_has_the_calls_of_a_home(up, folder) -> None:
+    root = bytes.fromhex(up["genesis_root"][2:])
+    with Client(up["node"], home=folder / "home", genesis_root=root) as client:
+        pay_and_wait(client)
+
+
+def pay_and_wait(client: Client) -> None:
+    account = client.account("dev-9")
+    raw = sign_transaction(
+        account.secret_bytes(),
+        chain_id=client.view().genesis.chain_id,
+        nonce=client.next_nonce(account.address),
+        to=bytes(20),
+        value=1,
+        data=b"",
+        gas_limit=21_000,
+        max_fee_per_gas=20 * 10**9,
+        max_priority_fee_per_gas=10**9,
+    )
+    envelope = client.encrypt(raw, account)
+    assert client.submit(envelope).message.tx_id == envelope.tx_id
+    assert client.wait(envelope.tx_id, timeout_s=30).state == "executed"
+    with pytest.raises(ValueError, match="elsewhere"):
+        client.network()
 
 
 def test_wrong_genesis_root_is_refused_cli_1(ask, is_problem, invoked, up, tmp_path) -> None:

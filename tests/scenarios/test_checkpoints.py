@@ -613,6 +613,17 @@ def test_sequencer_keeps_in_memory_what_waits_and_reads_the_rest(sequencers):
     assert sequencer.receipt(bytes(32)) is None
 
 
+def test_sequencer_restores_no_transaction_that_another_took_the_place_of(sequencers):
+    story = sequencers
+    replaced, _ = story.leave_out(0)
+    live, _ = story.submit(0, 1)
+    for checkpoints in (True, False):
+        restored = story.start(kept=0, checkpoints=checkpoints)
+        assert [transaction for transaction, _ in restored.live()] == [live]
+        assert set(restored._transactions) == set(restored._receipts) == {live.tx_id}
+        assert restored.receipt(replaced.tx_id) is not None
+
+
 def test_transaction_received_long_ago_is_not_received_again_mem_1(sequencers):
     story = sequencers
     transaction, _ = story.leave_out(0)
@@ -778,20 +789,26 @@ class Restless:
 
 
 def test_commitment_names_one_state_while_another_thread_executes(sequencers):
-    """What was chosen, and the height and root that it was chosen in, are of one moment."""
-    story = sequencers
-    for person in range(4):
-        story.submit(person)
-        story.open()
-    states = [story.state.at(height) for height in range(5)]
-    for first in range(4):
+    """The state that a batch was chosen in: here the second one has what its sender pays with."""
+    story, world = sequencers, sequencers.world
+    rich = world.transfer(world.people[0], to=world.poor.address, value=10**18)
+    perform(story.bounded.submit(rich.encoded, now_ms=world.clock()), story.store)
+    story.open()
+    paid = world.transfer(world.poor)
+    perform(story.bounded.submit(paid.encoded, now_ms=world.clock()), story.store)
+    before, after = story.state.at(0), story.state.at(1)
+    named = set()
+    for looks in range(1, 20):
         restless = Sequencer(
-            terms=story.world.committee.terms,
-            identity=story.world.sequencer_identity,
-            verifier=story.world.committee,
-            state=Restless(states[first:]),
+            terms=world.committee.terms,
+            identity=world.sequencer_identity,
+            verifier=world.committee,
+            state=Restless([before] * looks + [after]),
             records=story.store,
         )
-        *_, send = restless.commit(now_ms=story.world.clock())
-        message = Proposal.decode(send.message).commitment.message
-        assert message.state_root == states[message.executed_height].root
+        *_, sent = restless.commit(now_ms=world.clock())
+        message = Proposal.decode(sent.message).commitment.message
+        assert message.state_root == (before, after)[message.executed_height].root
+        assert message.count == message.executed_height
+        named.add(message.executed_height)
+    assert named == {0, 1}

@@ -6,6 +6,7 @@ KEY-9, KEY-10, VOT-6, VOT-10, VOT-14, SEQ-2, SEQ-5, SEQ-6, SEQ-11, AUD-3.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from encmempool.errors import Rejected
 from encmempool.keysets import public_material, sign_key_set, successor_key_set
 from encmempool.network.rotation import Change, rotate
 from encmempool.reveal import Follower
+from encmempool.sequencer import Sequencer
 from encmempool.store import perform
 from encmempool.types import (
     ZERO_HASH,
@@ -416,3 +418,52 @@ def test_change_of_sequencer_that_died_is_finished_by_the_next_one(equivocated, 
     assert len(list((world.home.path / "sequencers").iterdir())) == 1
     resubmitted(world)
     assert len(world.run_height().receipts) == 6
+
+
+def test_sequencer_in_office_is_the_one_whose_heights_come_first(world, monkeypatch):
+    """One that returns later knows its heights already, while another one goes on with those before."""
+    returning, present = SimpleNamespace(in_office=True, height=19), SimpleNamespace(in_office=True, height=12)
+    gone = SimpleNamespace(in_office=False, height=4)
+    monkeypatch.setattr(type(world.network), "sequencers", (returning, gone, present))
+    assert world.network.sequencer is present
+
+
+def test_sequencer_returns_to_office_with_its_sequences_and_heights(clear_world):
+    """Heights 1, 2 to 3, 4: the second one takes over, and gives back."""
+    world = clear_world
+    world.run_height(world.transfer(world.people[0]))
+    first = world.network.committees[0].terms
+    others = [
+        replace(
+            first,
+            key_set=replace(
+                first.key_set, epoch=epoch, predecessor=bytes([epoch]) * 32, start_height=start, sequencer=sequencer
+            ),
+        )
+        for epoch, start, sequencer in ((2, 2, OTHER), (3, 4, first.key_set.sequencer))
+    ]
+
+    def start(*successors):
+        return Sequencer(
+            terms=first,
+            successors=successors,
+            identity=world.sequencer_identity,
+            verifier=world.network.committees[0],
+            state=world.network.follower,
+            records=world.network._sequencer_store,
+            kept=1,
+        )
+
+    assert [(s.height, s.in_office) for s in (start(), start(others[0]), start(*others))] == [
+        (1, True),
+        (1, False),
+        (3, True),
+    ]
+    returning = start(*others)
+    assert returning.tip[0] == 1
+    with pytest.raises(Rejected) as caught:
+        returning.commit(now_ms=world.clock())
+    assert caught.value.rule == "SEQ-5"
+    *_, sent = returning.submit(world.transfer(world.people[1]).encoded, now_ms=world.clock())
+    receipt = SignedReceipt.decode(sent.message).message
+    assert (receipt.sequence, receipt.include_by_height) == (1, 3 + first.genesis.deadlines.include_heights)

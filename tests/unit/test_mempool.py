@@ -472,3 +472,55 @@ def test_select_takes_what_is_encrypted_to_the_height_only(make_pool, alice, bob
     first = pool.admit(alice, valid_until=6, target_height=6)
     second = pool.admit(bob, valid_until=7, target_height=7)
     assert [pool.select(height=height) for height in (5, 6, 7, 8)] == [[], [first], [second], []]
+
+
+# --- what is not live any more ---------------------------------------------------------------------------------------
+
+
+def test_pool_holds_nothing_of_what_expired_though_no_batch_is_chosen(pool, alice):
+    """As while the key's rounds are used up."""
+    for height in range(HEIGHT, HEIGHT + 400):
+        transaction = pool.envelope(alice, valid_until=height, ciphertext=bytes([height % 256]) * 256)
+        pool.check(transaction, height=height)
+        pool.mempool.add(Pending(transaction=transaction, sequence=height))
+        assert pool.mempool.expire(height=height + 1) == (transaction,)
+    mempool = pool.mempool
+    assert len(mempool._ranked) <= 2 * module.MAX_PENDING_PER_SENDER
+    held = (mempool._live, mempool._by_sender, mempool._candidates, mempool._in_flight, mempool._last_heights)
+    assert not any(held)
+
+
+def test_pool_asks_whoever_remembers_what_was_received_mem_1(pool, alice):
+    received = set()
+    pool.mempool = Mempool(pool.terms, pool.mempool._verifier, pool.state, received=received.__contains__)
+    transaction = pool.admit(alice)
+    pool.check(pool.envelope(alice, 1))
+    received.add(transaction.tx_id)
+    assert rejected(pool.check, transaction) == "MEM-1"
+    assert not pool.mempool._known
+
+
+def test_void_commitment_frees_its_senders_and_brings_nothing_back(pool, alice, bob):
+    first, second = pool.admit(alice), pool.admit(bob)
+    pool.mempool.commit([first, second])
+    pool.mempool.retract([first])
+    assert pool.mempool.next_nonce(alice.address) == 0
+    assert rejected(pool.check, first) == "MEM-1"
+    again = pool.admit(alice, max_priority_fee_per_gas=0)
+    assert pool.select() == [again]
+
+
+@pytest.mark.parametrize("height", [HEIGHT, HEIGHT + 1])
+def test_pool_says_whether_a_batch_would_have_anything_in_it(pool, alice, height):
+    assert not pool.mempool.has_ready(height=height)
+    transaction = pool.admit(alice, valid_until=HEIGHT)
+    assert pool.mempool.has_ready(height=height) == (height == HEIGHT)
+    pool.mempool.commit([transaction])
+    assert not pool.mempool.has_ready(height=height)
+
+
+def test_added_transaction_takes_the_place_of_an_expired_one(pool, alice):
+    first = pool.admit(alice, valid_until=HEIGHT)
+    second = pool.envelope(alice, max_priority_fee_per_gas=0)
+    assert pool.mempool.add(Pending(transaction=second, sequence=7)) == first
+    assert [pending.transaction for pending in pool.mempool.live] == [second]
