@@ -25,16 +25,25 @@ queue = 64                                      submissions that may wait for ad
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 from encmempool.errors import EnvironmentProblem, Malformed
+from threshold.curve import BACKENDS
 
 ROLES = ("sequencer", "member", "auditor")
+_STORES = ("sqlite://", "sqlite+pysqlite://", "postgresql+psycopg://")
+_HOST_AND_PORT = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII)
+_LAST_PORT = 65_535
+_HEX = re.compile(r"0x[0-9a-fA-F]*", re.ASCII)
+_SHOWN_CHARACTERS = 80
+_MOST = (1 << 31) - 1
+_MOST_OFFSET_MS = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +127,9 @@ def read(path: Path) -> NodeConfig:
         document = tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise EnvironmentProblem(f"{path} is not there: write a node.toml, see `encmempool node --help`") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise Malformed(f"{path} is not TOML: {error}") from error
     try:
         return _config(document, path.resolve().parent)
@@ -139,7 +150,13 @@ def _config(document: dict[str, Any], folder: Path) -> NodeConfig:
     document.setdefault("home", ".")
     config: NodeConfig = _section(NodeConfig, document, "", folder, given=sections)
     _check(config)
-    return config
+    return replace(
+        config,
+        url=config.url.rstrip("/"),
+        sequencer=config.sequencer.rstrip("/"),
+        members=tuple(url.rstrip("/") for url in config.members),
+        auditors=tuple(url.rstrip("/") for url in config.auditors),
+    )
 
 
 def _section(kind: type, document: Any, name: str, folder: Path, *, given: Mapping[str, Any] | None = None) -> Any:
@@ -152,7 +169,7 @@ def _section(kind: type, document: Any, name: str, folder: Path, *, given: Mappi
         at = f"{name}.{entry}" if name else entry
         if entry not in hints or entry in given:
             known = ", ".join(sorted(set(hints) - set(given)))
-            raise Malformed(f"there is no entry {at!r}; there are {known}")
+            raise Malformed(f"there is no entry {_shown(at)}; there are {known}")
         values[entry] = _value(hints[entry], value, at, folder)
     missing = [f.name for f in fields(kind) if f.name not in values and f.default is MISSING]
     if missing:
@@ -174,34 +191,89 @@ def _value(hint: Any, value: Any, at: str, folder: Path) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise Malformed(f"{at} is {'a number' if kind in (int, float) else 'a text in quotes'}")
+        wanted = {int: "a whole number", float: "a number"}.get(kind, "a text in quotes")
+        raise Malformed(f"{at} is {wanted}")
     return value
 
 
 def _check(config: NodeConfig) -> None:
     if config.role not in ROLES:
-        raise Malformed(f"role is {config.role!r}: it is one of {', '.join(ROLES)}")
-    host, colon, port = config.listen.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise Malformed(f"listen is {config.listen!r}: a host and a port such as 127.0.0.1:7101 are expected")
-    for url in (config.own_url, *config.peers):
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-            raise Malformed(f"{url!r} is no address of a node: http://host:port is expected")
-        if parts.username is not None:
-            raise Malformed("an address of a node holds no user name and no password")
-    if not config.members:
-        raise Malformed("members is empty: list the address of every member, in the order of the key set")
+        raise Malformed(f"role is {_shown(config.role)}: it is one of {', '.join(ROLES)}")
+    if config.backend is not None and config.backend not in BACKENDS:
+        raise Malformed(f"backend is {_shown(config.backend)}: it is one of {', '.join(BACKENDS)}")
+    if _port_of(config.listen) is None:
+        raise Malformed(f"listen is {_shown(config.listen)}: a host and a port such as 127.0.0.1:7101 are expected")
+    _check_addresses(config)
     for text, size, what in [
         *((operator, 20, "operators") for operator in config.operators),
-        *([(config.genesis_root, 32, "genesis_root")] if config.genesis_root else []),
+        *([(config.genesis_root, 32, "genesis_root")] if config.genesis_root is not None else []),
     ]:
-        if len(text) != 2 + 2 * size or not text.startswith("0x"):
-            raise Malformed(f"{what}: {text!r} is not 0x and {2 * size} hex digits")
+        if len(text) != 2 + 2 * size or _HEX.fullmatch(text) is None:
+            raise Malformed(f"{what}: {_shown(text)} is not 0x and {2 * size} hex digits")
+    _check_numbers(config)
+    if config.store.url is not None and not config.store.url.startswith(_STORES):
+        # Not repeated: it may hold a password.
+        raise Malformed(f"store.url is none of a database: it begins with one of {', '.join(_STORES)}")
+
+
+def _check_addresses(config: NodeConfig) -> None:
+    if not config.members:
+        raise Malformed("members is empty: list the address of every member, in the order of the key set")
+    for entry, urls in {
+        "sequencer": (config.sequencer,),
+        "members": config.members,
+        "auditors": config.auditors,
+        "url": (config.url,) if config.url else (),
+    }.items():
+        for url in urls:
+            _check_url(entry, url)
+        if len({url.rstrip("/") for url in urls}) != len(urls):
+            raise Malformed(f"{entry} lists an address twice")
+    for address in config.limits.exempt:
         try:
-            bytes.fromhex(text[2:])
+            ip_address(address.partition("%")[0])
         except ValueError:
-            raise Malformed(f"{what}: {text!r} is not hex") from None
-    pace = config.pace
-    if min(pace.interval_ms, pace.heartbeat_ms, pace.pipeline, pace.queue) < 1:
-        raise Malformed("[commitments] takes numbers from 1")
+            raise Malformed(f"limits.exempt: {_shown(address)} is no IP address") from None
+
+
+def _check_url(entry: str, url: str) -> None:
+    if "@" in url:
+        raise Malformed(f"{entry}: an address of a node holds no user name and no password")
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("http", "https") or not _port_of(rest.removesuffix("/"), default=80):
+        raise Malformed(f"{entry}: {_shown(url)} is no address of a node: http://host:port is expected")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+
+
+def _port_of(text: str, *, default: int | None = None) -> int | None:
+    """Of `host:port`, or the default of a host alone. None for anything else."""
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        if match["host"].startswith("["):
+            IPv6Address(match["host"][1:-1])
+    except ValueError:
+        return None
+    port = default if match["port"] is None else int(match["port"])
+    return None if port is None or port > _LAST_PORT else port
+
+
+def _check_numbers(config: NodeConfig) -> None:
+    pace, limits = config.pace, config.limits
+    counts: dict[str, int | None] = {
+        **{f"commitments.{entry.name}": getattr(pace, entry.name) for entry in fields(pace)},
+        "limits.burst": limits.burst,
+        "limits.connections": limits.connections,
+        "store.max_pages": config.store.max_pages,
+    }
+    for at, number in counts.items():
+        if number is not None and not 1 <= number <= _MOST:
+            raise Malformed(f"{at} lies between 1 and {_MOST}")
+    if not 0 < limits.requests_per_s <= _MOST:
+        raise Malformed(f"limits.requests_per_s is more than 0 and at most {_MOST}")
+    if abs(config.clock.offset_ms) > _MOST_OFFSET_MS:
+        raise Malformed(f"clock.offset_ms lies between {-_MOST_OFFSET_MS} and {_MOST_OFFSET_MS}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _HASH_BYTES = 32
 _TEXT_CHARACTERS = 300
+_LONG_HEX = re.compile(r"[0-9A-Fa-f]{65,}", re.ASCII)
+"""More than a hash in a text, such as another's error message."""
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 LogValue = int | float | str | bytes | None
@@ -53,6 +57,8 @@ class Log:
         line = {"time_ms": self._clock_ms(), "level": level, "node": self._node, "event": event}
         line |= {name: _shown(value) for name, value in values.items()}
         stream = self._stream or sys.stderr
+        if stream is None:  # a process without a standard error
+            return
         try:
             stream.write(json.dumps(line) + "\n")
             stream.flush()
@@ -67,7 +73,12 @@ def _shown(value: LogValue | Redacted) -> LogValue:
         case bytes():
             return f"0x{value.hex()}" if len(value) <= _HASH_BYTES else str(Redacted(value))
         case str():
-            return value if len(value) <= _TEXT_CHARACTERS else value[:_TEXT_CHARACTERS] + "…"
+            text = _LONG_HEX.sub(lambda digits: str(Redacted(digits[0].encode())), value)
+            return text if len(text) <= _TEXT_CHARACTERS else text[:_TEXT_CHARACTERS] + "…"
+        case int() if value.bit_length() > 8 * _HASH_BYTES:
+            return str(Redacted(value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)))
+        case float() if not math.isfinite(value):
+            return str(value)
     return value
 
 
