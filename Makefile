@@ -18,8 +18,8 @@ demo: $(STAMP) ## encrypt, order blind, reveal, execute; next to a plaintext con
 test: $(STAMP)-dev ## the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: $(STAMP)-dev ## the tests and the slow suites
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "slow or not slow"
+test-all: test ## the tests and the slow suites
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 check: $(STAMP)-dev ## format, lint, types, import layers
 	@$(BIN)/ruff format --check .

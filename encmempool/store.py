@@ -51,7 +51,7 @@ SCHEMA_VERSION = migrations.NEWEST
 MAX_KIND = 32
 """Characters of a record's kind."""
 
-MAX_KEY_BYTES = 128
+MAX_RECORD_KEY_BYTES = 128
 
 PAGE_ROWS = 256
 PAGE_BYTES = 1 << 20
@@ -71,7 +71,7 @@ _records = Table(
     "records",
     _metadata,
     Column("kind", String(MAX_KIND), primary_key=True),
-    Column("key", LargeBinary(MAX_KEY_BYTES), primary_key=True),
+    Column("key", LargeBinary(MAX_RECORD_KEY_BYTES), primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
 _meta = Table("meta", _metadata, Column("name", String(32), primary_key=True), Column("value", Integer))
@@ -430,7 +430,7 @@ def _checked_limit(limit: int | None) -> int | None:
 
 def _check_sizes(records: Iterable[Persist]) -> None:
     for record in records:
-        if len(record.kind) > MAX_KIND or len(record.key) > MAX_KEY_BYTES:
+        if len(record.kind) > MAX_KIND or len(record.key) > MAX_RECORD_KEY_BYTES:
             raise ValueError(f"a kind of {len(record.kind)} characters with a key of {len(record.key)} bytes")
 
 

@@ -104,9 +104,17 @@ def test_setup_kinds_equal_the_presets() -> None:
 
 
 def test_object_tags_equal_the_presets_in_page_and_code() -> None:
-    presets = {name: tag.encode() for name, tag in PRESETS["object_tags"].items()}
-    assert {kind.__name__: tag for kind, tag in types._OBJECT_TAGS.items()} == presets
+    presets, ceremonies = (
+        {name: tag.encode() for name, tag in PRESETS[section].items()}
+        for section in ("object_tags", "ceremony_object_tags")
+    )
+    assert presets | ceremonies == types._OBJECT_TAGS
+    assert len(set(types._OBJECT_TAGS.values())) == len(types._OBJECT_TAGS)
     assert presets == build.load("notation").OBJECT_TAGS
+    pages = "".join(build.path_of(page).read_text() for page in ("ceremonies", "nodes"))
+    assert {
+        name for name, tag in ceremonies.items() if f"`{tag.decode()}`" not in pages or f"`{name}`" not in pages
+    } == set()
 
 
 def test_domain_tags_of_the_page_are_those_of_the_code() -> None:

@@ -26,6 +26,7 @@ from encmempool.identity import Identity
 from encmempool.keysets import public_material, successor_key_set
 from encmempool.mempool import MAX_UNEXECUTED
 from encmempool.network.config import NodeConfig, Pace
+from encmempool.network.local import load_committees
 from encmempool.network.nodes import core as core_module, member as member_module, member_service
 from encmempool.network.nodes.auditor import AuditorCore
 from encmempool.network.nodes.core import KEPT_HEIGHTS, REACH, Core
@@ -325,6 +326,22 @@ class Net:
     def close(self):
         for node in self.nodes.values():
             node.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def committees_decoded_once():
+    """Nodes of one process share what they made of a public key, which nobody changes."""
+    decoded = {}
+
+    def load(home, *, backend):
+        key_sets = tuple(signed.encoded for signed in home.key_sets())
+        if key_sets not in decoded:
+            decoded[key_sets] = load_committees(home, backend=backend)
+        return decoded[key_sets]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core_module, "load_committees", load)
+        yield
 
 
 @pytest.fixture
@@ -839,6 +856,49 @@ def test_two_shares_of_a_member_for_two_commitments_are_evidence_net_2(net):
     net.deliver_all()
     for other in net.up():
         assert other.evidence == {("conflicting_shares", net.world.member_identity(4).address, 1)}
+
+
+def test_second_share_is_evidence_whatever_certificate_comes_with_it_net_2(net):
+    first, second = equivocation_with(net, *transfers(net))
+    core = net["auditor"].core
+    core.take_height(record_of(first, certificate=certificate_of(net, first.commitment.message)))
+    core.take_share(release_of(net, 4, first))
+    none = OrderCertificate(vote=vote_for(second.commitment.message), signatures=())
+    out = core.take_share(release_of(net, 4, second, certificate=none))
+    assert [endpoint for endpoint, _ in out.messages] == ["submit_evidence"]
+
+
+def test_evidence_in_a_certificate_is_told_with_the_share_that_is_taken_net_2(net):
+    """Not found with one that is refused: nobody would be told of it."""
+    first, second = equivocation_with(net, *transfers(net))
+    core = net["auditor"].core
+    core.take_vote(vote_of(net, 3, second.commitment.message))
+    core.take_proposal(first)
+    assert refusal(core.take_share, release_of(net, 1, first, signer=net.world.stranger)) == "REV-1"
+    assert core.evidence == ()
+    out = core.take_share(release_of(net, 1, first))
+    assert [endpoint for endpoint, _ in out.messages] == ["submit_evidence"]
+    assert core.follower.certificate(1) is not None
+
+
+def test_strangers_vote_for_a_certified_height_hides_no_evidence_net_2(net):
+    first, second = equivocation(net)
+    core = net["auditor"].core
+    core.take_height(record_of(first, certificate=certificate_of(net, first.commitment.message)))
+    net["auditor"].restart()
+    core = net["auditor"].core
+    assert refusal(core.take_vote, vote_of(net, 1, second.commitment.message, signer=net.world.stranger)) == "CRT-1"
+    out = core.take_vote(vote_of(net, 2, second.commitment.message))
+    assert [endpoint for endpoint, _ in out.messages] == ["submit_evidence"]
+
+
+def test_record_of_an_executed_height_shows_another_commitment_net_2(clear_net):
+    net = clear_net
+    first, second = equivocation(net)
+    net.propose(first)
+    net.settle()
+    core = net["auditor"].core
+    assert [endpoint for endpoint, _ in core.take_height(record_of(second)).messages] == ["submit_evidence"]
 
 
 def test_share_that_another_signed_for_another_commitment_accuses_nobody(net):

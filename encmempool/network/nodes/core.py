@@ -12,7 +12,7 @@ NET-3  a node that missed messages takes from any other what it missed, and chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -183,11 +183,10 @@ class Core:
         out = self._begin()
         vote = signed.message
         self._require_near(vote.height)
-        known = self._certificate(vote.height)
-        if known is not None and known.vote != vote:
-            self._hear_votes(known, out)
-        certificate = self._hear(signed, out)
+        certificate, known = self._hear(signed, out), self._certificate(vote.height)
         if known is not None:
+            if known.vote != vote:
+                self._hear_votes(known, out)
             return out
         # One member's word that there is a next height, not for how many: whoever is behind asks for more.
         self.head = max(self.head, min(vote.height, self.follower.chain.next_height))
@@ -203,17 +202,16 @@ class Core:
         self._require_near(message.height)
         ready = self.follower.chain.at(message.height)
         if ready is None or ready.commitment.root != message.commitment_root:
-            self._compare_shares(release.share, out)
-            if message.height > self.executed_height:
-                self._take_certificate(release.certificate, out)
-                self._go_on(out)
+            self._take_stray(release, out)
             return out
         late = message.height <= self.executed_height
         if release.share in self.follower.shares(message.height):
             return out
-        if self.follower.certificate(message.height) is None:
-            self._take_certificate(release.certificate, out)
+        fresh = self.follower.certificate(message.height) is None
         self._perform(self.follower.receive(release))
+        if fresh:
+            self._hear_votes(release.certificate, out)
+            self._after_certificate(release.certificate, out)
         out.note("share", height=message.height, member=message.member, late=int(late))
         self._go_on(out)
         return out
@@ -222,10 +220,9 @@ class Core:
         """What another node holds of a height that this one has not executed."""
         out = self._begin()
         height = record.proposal.commitment.message.height
-        if height != self.executed_height + 1 and self.follower.chain.at(height) is None:
+        is_next = height == self.executed_height + 1
+        if height <= self.executed_height or not (is_next or self.follower.chain.at(height)):
             return self.take_proposal(record.proposal)
-        if height <= self.executed_height:
-            return out
         if record.certificate:
             certificate = record.certificate[0]
             fresh = self.follower.certificate(height) is None
@@ -241,7 +238,7 @@ class Core:
             for share in record.shares:
                 with suppress(Rejected):
                     self._perform(self.follower.receive(ShareRelease(share=share, certificate=certificate)))
-            complete = height == self.executed_height + 1 and self._is_complete(record)
+            complete = is_next and self._is_complete(record)
             reveal = record.reveal[0] if record.reveal else None
             if not (complete and self._take_reveal(height, reveal, out)) and fresh:
                 self._after_certificate(certificate, out)
@@ -394,8 +391,22 @@ class Core:
         while sum(len(early.encoded) for early in self._early.values()) > MAX_EARLY_BYTES:
             del self._early[max(self._early)]
 
+    def _take_stray(self, release: ShareRelease, out: Outbox) -> None:
+        """A share for another commitment than the one checked here, or for none: its member's second one, or one that
+        comes before its commitment, with a certificate that helps. Raises Rejected if it is neither."""
+        second = tuple(self._second_shares(release.share))
+        for evidence in second:
+            self._keep_evidence(evidence, out)
+        if release.share.message.height > self.executed_height:
+            try:
+                self._take_certificate(release.certificate, out)
+            except Rejected:
+                if not second:
+                    raise
+            self._go_on(out)
+
     def _take_certificate(self, certificate: OrderCertificate, out: Outbox) -> None:
-        """One that came from somebody. Raises Rejected NET-1, CRT-1 or CRT-3."""
+        """Of a height that is not executed. Raises Rejected NET-1, CRT-1 or CRT-3."""
         vote = certificate.vote
         self._require_near(vote.height)
         known = self._certificate(vote.height)
@@ -405,10 +416,10 @@ class Core:
         if committee is None:
             raise Rejected("CRT-1", "the certificate is of a committee that this node does not know")
         check_votes(committee, certificate)
+        self._hear_votes(certificate, out)
         if known is not None:
             self._hear_votes(known, out)
-        self._hear_votes(certificate, out)
-        if known is None:
+        else:
             self._certified(certificate, out)
 
     def _certified(self, certificate: OrderCertificate, out: Outbox) -> None:
@@ -560,17 +571,15 @@ class Core:
                 proposal = self.history.proposal(height)
         return None if proposal is None else proposal.commitment
 
-    def _compare_shares(self, second: SignedShare, out: Outbox) -> None:
-        """A share for another commitment than the one checked here may be its member's second."""
+    def _second_shares(self, second: SignedShare) -> Iterator[Evidence]:
+        """What a member's share shows together with one for another commitment that is stored here."""
         message = second.message
         for first in self.history.shares(message.height):
             of_same = (first.message.committee_id, first.message.member) == (message.committee_id, message.member)
             if of_same and first.message.commitment_root != message.commitment_root:
-                self._found_conflict(ConflictingShares(first=first, second=second), out)
+                yield Evidence.of(ConflictingShares(first=first, second=second))
 
-    def _found_conflict(
-        self, conflict: ConflictingCommitments | ConflictingVotes | ConflictingShares, out: Outbox
-    ) -> None:
+    def _found_conflict(self, conflict: ConflictingCommitments | ConflictingVotes, out: Outbox) -> None:
         self._keep_evidence(Evidence.of(conflict), out)
 
     def _found_wrong_share(self, height: int, member: int, out: Outbox) -> None:
