@@ -44,6 +44,7 @@ DISTRIBUTED = 1
 TRUSTED_DEALER = 2
 NO_END = (1 << 64) - 1
 _PRECOMPUTED_KEPT = 4
+_VERIFIED_KEPT = 4_096
 
 
 def default_threshold(n: int) -> int:
@@ -141,6 +142,7 @@ class Committee:
     public_key: Any
     parameters: bytes = field(default=b"", repr=False)
     _precomputed: dict[bytes, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _verified: dict[bytes, VerifiedCiphertext] = field(default_factory=dict, init=False, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @classmethod
@@ -207,11 +209,16 @@ class Committee:
         )
 
     def verify_ciphertext(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
-        """TXN-9. Raises Malformed or Rejected."""
+        """TXN-9. Raises Malformed or Rejected. The newest results are kept for `examine_ciphertexts`."""
         header = transaction.header
-        return self.scheme.verify_ciphertext(
+        verified = self.scheme.verify_ciphertext(
             self.public_key, transaction.ciphertext, aad=header.root, height=header.target_height
         )
+        with self._lock:
+            while len(self._verified) >= _VERIFIED_KEPT:
+                del self._verified[next(iter(self._verified))]
+            self._verified[transaction.tx_id] = verified
+        return verified
 
     def verify_ciphertexts(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
         """TXN-9 for many at once. Raises Malformed or Rejected for the first that fails."""
@@ -226,10 +233,20 @@ class Committee:
         self, transactions: Sequence[EncryptedTransaction]
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
         """The same, saying of each what is wrong with it."""
-        candidates = [
-            Candidate(ciphertext=t.ciphertext, aad=t.header.root, height=t.header.target_height) for t in transactions
-        ]
-        return self.scheme.verify_ciphertexts(self.public_key, candidates, random=entropy.system)
+        with self._lock:
+            known = [self._verified.pop(t.tx_id, None) for t in transactions]
+        fresh = iter(
+            self.scheme.verify_ciphertexts(
+                self.public_key,
+                [
+                    Candidate(ciphertext=t.ciphertext, aad=t.header.root, height=t.header.target_height)
+                    for t, verified in zip(transactions, known, strict=True)
+                    if verified is None
+                ],
+                random=entropy.system,
+            )
+        )
+        return tuple(next(fresh) if verified is None else verified for verified in known)
 
     def precompute(self, batch: Batch) -> Any:
         """The work on a batch that needs no share: done once, and kept for the newest batches.

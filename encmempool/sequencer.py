@@ -294,7 +294,10 @@ class Sequencer:
 
     def submit(self, data: bytes, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
         """Admit one encoded envelope. The last effect sends the signed receipt. Raises Malformed or Rejected."""
-        transaction = EncryptedTransaction.decode(data)
+        return self.admit(EncryptedTransaction.decode(data), now_ms=now_ms, l1_block=l1_block)
+
+    def admit(self, transaction: EncryptedTransaction, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
+        """The same of one that is decoded. Raises Rejected, or Malformed for the ciphertext."""
         self._drop_ended()
         height = self.height + 1
         header = transaction.header

@@ -32,6 +32,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    bindparam,
     create_engine,
     event,
     func,
@@ -77,6 +78,9 @@ _records = Table(
 _meta = Table("meta", _metadata, Column("name", String(32), primary_key=True), Column("value", Integer))
 
 _INSERT = text("INSERT INTO records (kind, key, value) VALUES (:kind, :key, :value) ON CONFLICT DO NOTHING")
+_GET = select(_records.c.value).where(
+    (_records.c.kind == bindparam("of_kind")) & (_records.c.key == bindparam("of_key"))
+)
 
 
 class Records(Protocol):
@@ -197,8 +201,8 @@ class DatabaseStore:
                 raise _conflict(row["kind"], row["key"])
 
     def get(self, kind: str, key: bytes) -> bytes | None:
-        found = self._read(select(_records.c.value).where((_records.c.kind == kind) & (_records.c.key == key)))
-        return found[0][0] if found else None
+        with self._translated(), self._engine.connect() as connection:
+            return connection.execute(_GET, {"of_kind": kind, "of_key": key}).scalar()
 
     def scan(self, kind: str, *, start: bytes = b"", limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Holds a page of records at a time, and no transaction between two pages. The first is read at once."""

@@ -77,15 +77,15 @@ class SequencerCore:
             transaction: EncryptedTransaction | None = None
             try:
                 transaction = EncryptedTransaction.decode(data)
-                known = self.sequencer.receipt(transaction.tx_id)
-                if known is not None:
-                    answers.append((None, known))
-                    continue
                 if not self.in_office:
                     raise Rejected("SEQ-6", "another sequencer is in office: ask a member for the newest key set")
-                *kept, send = self.sequencer.submit(data, now_ms=now_ms)
-            except (Malformed, Rejected) as error:
-                answers.append((transaction, error))
+                *kept, send = self.sequencer.admit(transaction, now_ms=now_ms)
+            except Malformed as error:
+                answers.append((None, error))
+                continue
+            except Rejected as error:
+                known = None if transaction is None else self.sequencer.receipt(transaction.tx_id)
+                answers.append((transaction, error) if known is None else (None, known))
                 continue
             records += [record for record in kept if isinstance(record, Persist)]
             answers.append((transaction, SignedReceipt.decode(_message(send))))

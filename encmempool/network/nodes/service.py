@@ -52,6 +52,7 @@ from threshold.keys import parameter_digest
 _LOOK_AROUND_S = 1.0
 _STALLED_S = 0.3
 _RECENT_HEIGHTS = 64
+_VERSION = version("encmempool")
 
 Result = TypeVar("Result")
 Handler = Callable[[Call], Awaitable[Any]]
@@ -377,7 +378,7 @@ class Service:
         root = core.genesis_root
         return {
             "role": core.role,
-            "version": version("encmempool"),
+            "version": _VERSION,
             "genesis_root": f"0x{root.hex()}" if root else None,
             "address": f"0x{self.address.hex()}",
             "member": None,
