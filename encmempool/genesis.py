@@ -23,7 +23,14 @@ SIZE_CLASSES = tuple(256 << k for k in range(9))
 ROUTER = bytes.fromhex("7a250d5630b4cf539739df2c5dacb4c659f2488d")
 WETH = bytes.fromhex("c02aaa39b223fe8d0a0e5c4f27ead9083c756cc2")
 DEVELOPMENT_TOKEN = Token(address=bytes.fromhex("70cd" * 10), symbol=b"TKN", decimals=18)
-DEADLINES = Deadlines(include_heights=16, include_l1_blocks=64, reveal_l1_blocks=64)
+DEADLINES = Deadlines(
+    include_heights=16,
+    include_l1_blocks=64,
+    reveal_l1_blocks=64,
+    force_l1_blocks=0,
+    l1_depth=0,
+    l1_lag_blocks=0,
+)
 
 
 def ledger_of(genesis: Genesis) -> Ledger:

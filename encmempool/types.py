@@ -73,11 +73,20 @@ class PoolState(SszObject):
 
 @dataclass(frozen=True, kw_only=True)
 class Deadlines(SszObject):
-    """Spans a receipt promises. Heights count commitments; blocks are those of the chain below."""
+    """Spans a receipt promises, and those of forced inclusion. Heights count commitments; blocks are those of the chain
+    below (L1).
+
+    force_l1_blocks     after how many blocks an inbox entry is overdue; 0 where no chain below is read
+    l1_depth            under how many blocks a block of L1 is taken as final
+    l1_lag_blocks       how many blocks a commitment may lag behind that
+    """
 
     include_heights: U64
     include_l1_blocks: U64
     reveal_l1_blocks: U64
+    force_l1_blocks: U64
+    l1_depth: U64
+    l1_lag_blocks: U64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,14 @@ def genesis(**changes: Any) -> Json:
         "batch_limit": 8,
         "gas_limit": 21_000 * 64,
         "size_classes": [64, 256, 1024],
-        "deadlines": {"include_heights": 16, "include_l1_blocks": 64, "reveal_l1_blocks": 32},
+        "deadlines": {
+            "include_heights": 16,
+            "include_l1_blocks": 64,
+            "reveal_l1_blocks": 32,
+            "force_l1_blocks": 0,
+            "l1_depth": 0,
+            "l1_lag_blocks": 0,
+        },
     } | changes
 
 

@@ -501,7 +501,14 @@ def genesis() -> Object:
         "batch_limit": 8,
         "gas_limit": 21_000 * 64,
         "size_classes": list(SIZES),
-        "deadlines": {"include_heights": 16, "include_l1_blocks": 64, "reveal_l1_blocks": 64},
+        "deadlines": {
+            "include_heights": 16,
+            "include_l1_blocks": 64,
+            "reveal_l1_blocks": 64,
+            "force_l1_blocks": 0,
+            "l1_depth": 0,
+            "l1_lag_blocks": 0,
+        },
     }
 
 

@@ -20,7 +20,7 @@ from encmempool.identity import Identity
 from encmempool.sequencer import Sequencer
 from encmempool.store import MemoryStore
 from encmempool.transactions import encrypt_transaction
-from encmempool.types import EncryptedTransaction
+from encmempool.types import Deadlines, EncryptedTransaction
 from specs import build
 from specs.generate import genesis as world, transactions as envelopes
 from threshold.curve import DEFAULT_BACKEND, load_backend
@@ -152,7 +152,7 @@ def random_genesis(random: Random) -> Json:
     pools = [
         {"token0": a, "token1": b, "reserve0": integer(random, 14), "reserve1": integer(random, 14)} for a, b in pairs
     ]
-    names = ("include_heights", "include_l1_blocks", "reveal_l1_blocks")
+    names = Deadlines.__dataclass_fields__
     return world.genesis(
         chain_id=integer(random, 8),
         timestamp_ms=integer(random, 8),

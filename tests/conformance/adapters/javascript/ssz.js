@@ -36,6 +36,9 @@ const DEADLINES = container("Deadlines", {
   include_heights: U64,
   include_l1_blocks: U64,
   reveal_l1_blocks: U64,
+  force_l1_blocks: U64,
+  l1_depth: U64,
+  l1_lag_blocks: U64,
 });
 export const GENESIS = container("Genesis", {
   chain_id: U64,
