@@ -37,6 +37,7 @@ from typing import Protocol
 from encmempool import genesis as genesis_file
 from encmempool.envelope import Epochs, check_receipt
 from encmempool.errors import Malformed, Rejected
+from encmempool.forced import InboxEntry, KnownInbox
 from encmempool.identity import recover_signer
 from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee
@@ -145,6 +146,9 @@ class Published(Protocol):
         """By members of the committee with this id, in their order."""
 
     def abstentions(self) -> tuple[SignedAbstain, ...]: ...
+    def inbox_entry(self, index: int) -> InboxEntry:
+        """One that a commitment has settled."""
+
     def heights(self) -> Iterator[PublishedHeight]:
         """From the first to the last that is committed."""
 
@@ -186,12 +190,17 @@ def export(history: Published) -> bytes:
     for signed in history.abstentions():
         if signed.message.committee_id == committee_at(signed.message.height).committee_id:
             abstentions.setdefault(signed.message.height, []).append(signed)
-    height = first.key_set.start_height - 1
+    height, settled = first.key_set.start_height - 1, 0
     for published in history.heights():
         height += 1
         add_key_sets(height)
         proposal = published.proposal
-        for transaction, receipt in zip(proposal.transactions, proposal.receipts, strict=True):
+        while settled < proposal.commitment.message.inbox_index:
+            add(Kind.FORCED, height, history.inbox_entry(settled).encoded)
+            settled += 1
+        for transaction in proposal.forced:
+            add(Kind.TRANSACTION, height, transaction.encoded)
+        for transaction, receipt in zip(proposal.received, proposal.receipts, strict=True):
             add(Kind.TRANSACTION, height, transaction.encoded)
             add(Kind.RECEIPT, height, receipt.encoded)
         add(Kind.COMMITMENT, height, proposal.commitment.encoded)
@@ -261,7 +270,8 @@ class _Auditor:
         self._wrong: list[tuple[int, int]] = []
         self._unrevealed = False
         self._by_key: dict[bytes, Committee] = {}
-        self._pairs: list[tuple[EncryptedTransaction, SignedReceipt]] = []
+        self._batch: list[tuple[EncryptedTransaction, SignedReceipt | None]] = []
+        self._inbox = KnownInbox()
 
     def run(self) -> AuditReport:
         genesis_record = self._take(Kind.GENESIS, 0)
@@ -270,7 +280,7 @@ class _Auditor:
         self._parameters = b""
         self._committee = self._key_set(1, partial(Committee.load, genesis, backend=self._backend))
         self._epochs = Epochs(self._committee.terms)
-        self._follower = Follower(self._committee)
+        self._follower = Follower(self._committee, inbox=self._inbox)
         first = height = self._committee.key_set.start_height
         transactions = 0
         self._successors(height)
@@ -359,25 +369,30 @@ class _Auditor:
 
     def _peek_commitment(self, height: int) -> bool:
         """Whether the records ahead are those of a committed height."""
-        if self._is_next(Kind.COMMITMENT, height):
-            return True
-        if not self._is_next(Kind.TRANSACTION, height):
-            return False
-        self._pairs = self._transactions(height)
+        while self._is_next(Kind.FORCED, height):
+            record = self._take(Kind.FORCED, height)
+            with _at(record):
+                self._inbox.add(InboxEntry.decode(record.body))
+        self._batch = self._transactions(height)
         return self._is_next(Kind.COMMITMENT, height)
 
-    def _transactions(self, height: int) -> list[tuple[EncryptedTransaction, SignedReceipt]]:
-        pairs = []
+    def _transactions(self, height: int) -> list[tuple[EncryptedTransaction, SignedReceipt | None]]:
+        """Those without a receipt are forced; a commitment says whether they may be."""
+        batch: list[tuple[EncryptedTransaction, SignedReceipt | None]] = []
         while self._is_next(Kind.TRANSACTION, height):
             record = self._take(Kind.TRANSACTION, height)
+            receipt = None
             with _at(record):
                 transaction = EncryptedTransaction.decode(record.body)
-            record = self._take(Kind.RECEIPT, height)
-            with _at(record):
-                receipt = SignedReceipt.decode(record.body)
-                self._check_receipt(transaction, receipt)
-            pairs.append((transaction, receipt))
-        return pairs
+                if not self._is_next(Kind.RECEIPT, height) and batch and batch[-1][1] is not None:
+                    raise Rejected("AUD-1", f"a {Kind.RECEIPT.text} of height {height} was expected after this")
+            if self._is_next(Kind.RECEIPT, height):
+                record = self._take(Kind.RECEIPT, height)
+                with _at(record):
+                    receipt = SignedReceipt.decode(record.body)
+                    self._check_receipt(transaction, receipt)
+            batch.append((transaction, receipt))
+        return batch
 
     def _check_receipt(self, transaction: EncryptedTransaction, signed: SignedReceipt) -> None:
         receipt, key_id = signed.message, transaction.header.key_id
@@ -398,25 +413,27 @@ class _Auditor:
         committee.verify_ciphertext(transaction)
 
     def _height(self, height: int) -> int:
-        pairs, self._pairs = self._pairs, []
+        batch, self._batch = self._batch, []
         commitment_record = self._take(Kind.COMMITMENT, height)
         with _at(commitment_record):
             if self._committee.key_set.start_height > height:
                 raise Rejected("AUD-1", "a key set is shown before the heights of the one it follows")
             proposal = Proposal(
                 commitment=SignedCommitment.decode(commitment_record.body),
-                transactions=tuple(transaction for transaction, _ in pairs),
-                receipts=tuple(receipt for _, receipt in pairs),
+                transactions=tuple(transaction for transaction, _ in batch),
+                receipts=tuple(receipt for _, receipt in batch if receipt is not None),
             )
             self._follower.propose(proposal)
-        self._committed |= {transaction.tx_id for transaction, _ in pairs}
+            if proposal.commitment.message.inbox_index != len(self._inbox.entries):
+                raise Rejected("AUD-1", "a height is shown with the inbox entries that it settles, and no others")
+        self._committed |= {transaction.tx_id for transaction, _ in batch}
         certificate = self._certificate(height)
         self._shares(height, certificate)
         executed = self._reveal(height, certificate)
         for receipt in executed.receipts if executed else ():
             self._outcomes[receipt.code] = self._outcomes.get(receipt.code, 0) + 1
         self._abstentions(height)
-        return len(pairs)
+        return len(batch)
 
     def _certificate(self, height: int) -> OrderCertificate | None:
         signatures = []
@@ -488,9 +505,11 @@ class _Auditor:
     def _pending_height(self, height: int) -> int:
         """What follows the last commitment: transactions by sequencer and sequence, then abstentions by height and
         member. Returns how many transactions wait."""
-        pairs, self._pairs = self._pairs, []
-        pairs = pairs or self._transactions(height)
+        batch, self._batch = self._batch, []
         with _at(self._next):
+            pairs = [(transaction, receipt) for transaction, receipt in batch if receipt is not None]
+            if len(pairs) < len(batch):
+                raise Rejected("AUD-1", "a transaction that waits comes without its receipt")
             places = [_place(self._epochs, receipt) for _, receipt in pairs]
             if places != sorted(places):
                 raise Rejected("AUD-1", "the transactions that wait are not in the order of their receipts")

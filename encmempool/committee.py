@@ -36,6 +36,7 @@ from dataclasses import dataclass
 
 from encmempool.envelope import reservation
 from encmempool.errors import Malformed, Rejected
+from encmempool.forced import InboxView, NoInbox, Passed, Settlement, settle
 from encmempool.identity import require_signer
 from encmempool.intervals import IntervalSet
 from encmempool.keysets import Committee
@@ -91,6 +92,8 @@ class Ready:
 
     proposal: Proposal
     batch: Batch
+    passed: tuple[Passed, ...] = ()
+    """Entries of the inbox that it passes over."""
 
     @property
     def commitment(self) -> OrderCommitment:
@@ -139,8 +142,16 @@ class Chain:
     next nonce and the sequences of receipts, which is all that later checks look at.
     """
 
-    def __init__(self, committee: Committee, state: StateView, *, successors: Sequence[Committee] = ()) -> None:
+    def __init__(
+        self,
+        committee: Committee,
+        state: StateView,
+        *,
+        successors: Sequence[Committee] = (),
+        inbox: InboxView | None = None,
+    ) -> None:
         self.committees = (committee, *successors)
+        self.inbox = inbox or NoInbox()
         self.base = self.first_height - 1
         """Heights up to here are executed, and not held any more."""
         self.certified = self.first_height - 1
@@ -292,10 +303,12 @@ class Chain:
         commitment = proposal.commitment.message
         names_state = not recorded or commitment.executed_height >= self.base
         self._check_commitment(proposal, now_ms, names_state=names_state)
-        self._check_transactions(proposal, names_state=names_state)
+        settlement = self._check_forced(proposal) if names_state else None
+        forced = proposal.forced if settlement is None else settlement.transactions
+        self._check_transactions(proposal, forced=len(forced), names_state=names_state)
         entries = self._prepared(proposal.transactions)
         batch = Batch(key_id=commitment.key_id, height=commitment.height, round=commitment.round, entries=entries)
-        ready = Ready(proposal=proposal, batch=batch)
+        ready = Ready(proposal=proposal, batch=batch, passed=() if settlement is None else settlement.passed)
         sequences = self._sequences.setdefault(self.committee.key_set.sequencer, IntervalSet())
         self._append(ready)
         for transaction in proposal.transactions:
@@ -400,12 +413,13 @@ class Chain:
             raise Rejected("VOT-7", f"more than {MAX_UNEXECUTED} heights would wait for their execution")
         if names_state and commitment.state_root != self._state_of(commitment).root:
             raise Rejected("VOT-7", f"another state root at height {commitment.executed_height}")
-        round_before = key_set.start_round if starts or before is None else before.round
+        round_before = self._round_before(commitment)
         if commitment.round != round_before + bool(commitment.count):
             raise Rejected("VOT-8", f"round {commitment.round} does not follow round {round_before}")
         if terms.rounds_limited and commitment.count and commitment.round > key_set.rounds:
             raise Rejected("VOT-8", f"the key has {key_set.rounds} rounds, so there is no round {commitment.round}")
         self._check_limits(proposal, before, now_ms)
+        self._check_view(commitment, now_ms)
 
     def _check_limits(self, proposal: Proposal, before: OrderCommitment | None, now_ms: int | None) -> None:
         commitment, key_set = proposal.commitment.message, self.committee.key_set
@@ -417,14 +431,65 @@ class Chain:
         gas = sum(transaction.header.gas_limit for transaction in proposal.transactions)
         if gas > genesis.gas_limit:
             raise Rejected("VOT-9", f"{gas} gas exceeds the batch's {genesis.gas_limit}")
-        if commitment.inbox_index != 0 or (before and commitment.l1_block < before.l1_block):
-            raise Rejected("VOT-9", "the inbox index or the block of the chain below is wrong")
+        if before and commitment.l1_block < before.l1_block:
+            raise Rejected("VOT-9", "the commitment goes back behind its parent in the chain below")
+        if commitment.inbox_index and not genesis.deadlines.force_l1_blocks:
+            raise Rejected("VOT-9", "this network has no inbox on a chain below")
         if commitment.timestamp_ms < (before.timestamp_ms if before else genesis.timestamp_ms):
             raise Rejected("VOT-9", "the commitment's time lies before its parent's")
         if now_ms is not None and commitment.timestamp_ms > now_ms + MAX_CLOCK_LEAD_MS:
             raise Rejected("VOT-9", "the commitment's time lies in the future")
 
-    def _check_transactions(self, proposal: Proposal, *, names_state: bool = True) -> None:
+    def _check_view(self, commitment: OrderCommitment, now_ms: int | None) -> None:
+        """FRC-2, by this party's own view of the chain below; history, which has no clock, is past its lag."""
+        deadlines = self.committee.genesis.deadlines
+        if not deadlines.force_l1_blocks or now_ms is None:
+            return
+        if commitment.l1_block > self.inbox.head:
+            raise Rejected("FRC-2", f"block {commitment.l1_block} of the chain below is not final here yet")
+        if commitment.l1_block + deadlines.l1_lag_blocks < self.inbox.head:
+            raise Rejected(
+                "FRC-2", f"block {commitment.l1_block} of the chain below is too far behind block {self.inbox.head}"
+            )
+
+    def _check_forced(self, proposal: Proposal) -> Settlement:
+        """FRC-3 to FRC-6: what is overdue comes first."""
+        commitment = proposal.commitment.message
+        settlement = self._settlement(commitment)
+        forced = tuple(t.encoded for t in proposal.transactions[: len(settlement.transactions)])
+        if forced != tuple(t.encoded for t in settlement.transactions):
+            raise Rejected("FRC-5", "an overdue entry of the inbox is left out, or not in its place")
+        if commitment.inbox_index != settlement.index:
+            raise Rejected("FRC-3", f"the inbox is settled up to entry {settlement.index}")
+        return settlement
+
+    def _settlement(self, commitment: OrderCommitment) -> Settlement:
+        terms, before = self.committee.terms, self.commitment_at(commitment.height - 1)
+        waiting = [self.at(height) for height in range(commitment.executed_height + 1, commitment.height)]
+        in_flight = {t.header.sender for ready in waiting if ready for t in ready.proposal.transactions}
+
+        def verify(transaction: EncryptedTransaction) -> None:
+            if self._checked_ahead().verified(transaction) is None:
+                self._remember(transaction, self.committee.verify_ciphertext(transaction))
+
+        return settle(
+            self.inbox,
+            terms,
+            start=before.message.inbox_index if before else 0,
+            l1_block=commitment.l1_block,
+            height=commitment.height,
+            state=self._state_of(commitment),
+            verify=verify,
+            is_in_flight=in_flight.__contains__,
+            exhausted=terms.rounds_limited and self._round_before(commitment) >= terms.key_set.rounds,
+        )
+
+    def _round_before(self, commitment: OrderCommitment) -> int:
+        before, key_set = self.commitment_at(commitment.height - 1), self.committee.key_set
+        starts = commitment.height == key_set.start_height
+        return key_set.start_round if starts or before is None else before.message.round
+
+    def _check_transactions(self, proposal: Proposal, *, forced: int = 0, names_state: bool = True) -> None:
         commitment, terms = proposal.commitment.message, self.committee.terms
         policy = Policy(terms.key_set.policy_id)
         if commitment.policy_id != policy:
@@ -451,7 +516,7 @@ class Chain:
             self._check_balances(proposal)
         candidates = [
             candidate(transaction, sequence=sequence, base_fee=terms.genesis.base_fee)
-            for transaction, sequence in zip(proposal.transactions, self._receipted(proposal), strict=True)
+            for transaction, sequence in self._receipted(proposal, forced)
         ]
         if committed_order(policy, candidates) != tuple(candidates):
             raise Rejected("VOT-6", f"the order is not what the policy {policy.name.lower()} makes of this batch")
@@ -481,20 +546,20 @@ class Chain:
             if left[sender] < 0:
                 raise Rejected("VOT-5", f"0x{sender.hex()} cannot cover its reservations")
 
-    def _receipted(self, proposal: Proposal) -> tuple[int, ...]:
-        """The sequence of each transaction's receipt."""
-        if len(proposal.receipts) != len(proposal.transactions):
+    def _receipted(self, proposal: Proposal, forced: int) -> list[tuple[EncryptedTransaction, int]]:
+        """The transactions after the forced ones, each with the sequence of its receipt."""
+        received = proposal.transactions[forced:]
+        if len(proposal.receipts) != len(received):
             raise Rejected("VOT-6", "a transaction comes without its receipt")
-        sequences = []
-        for transaction, signed in zip(proposal.transactions, proposal.receipts, strict=True):
+        for transaction, signed in zip(received, proposal.receipts, strict=True):
             if signed.message.tx_id != transaction.tx_id:
                 raise Rejected("VOT-6", f"the receipt is not that of transaction 0x{transaction.tx_id.hex()}")
             self.prepare_receipt(signed)
-            sequences.append(signed.message.sequence)
+        sequences = [signed.message.sequence for signed in proposal.receipts]
         committed = self._sequences.get(self.committee.key_set.sequencer, IntervalSet())
         if len(set(sequences)) != len(sequences) or any(sequence in committed for sequence in sequences):
             raise Rejected("VOT-6", "two receipts have one sequence")
-        return tuple(sequences)
+        return list(zip(received, sequences, strict=True))
 
 
 class Ballot:

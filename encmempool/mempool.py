@@ -10,7 +10,7 @@ MEM-5  a sender with an unexecuted committed transaction is not committed again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Protocol
@@ -158,12 +158,15 @@ class Mempool:
             nonce += 1
         return nonce
 
-    def select(self, *, height: int, policy: Policy) -> tuple[Pending, ...]:
-        """The batch to commit at `height`, in the policy's order, within the batch's limits."""
+    def select(
+        self, *, height: int, policy: Policy, forced: Sequence[EncryptedTransaction] = ()
+    ) -> tuple[Pending, ...]:
+        """What follows the forced transactions in the batch of `height`, in the policy's order, within its limits."""
         terms = self.epochs.at(height)
-        batch_limit, gas_left = terms.key_set.batch_limit, terms.genesis.gas_limit
+        batch_limit = terms.key_set.batch_limit - len(forced)
+        gas_left = terms.genesis.gas_limit - sum(transaction.header.gas_limit for transaction in forced)
         chosen: dict[bytes, Pending] = {}
-        closed: set[bytes] = set()
+        closed = {transaction.header.sender for transaction in forced}
         for pending in self._ready_by_rank(policy, height, terms):
             if len(chosen) == batch_limit or gas_left < TRANSFER_GAS:  # no transaction has a lower limit
                 break
@@ -179,6 +182,10 @@ class Mempool:
     def has_ready(self, *, height: int) -> bool:
         """Whether a batch at `height` would have anything in it."""
         return any(True for _ in self._ready_by_rank(self._policy, height, self.epochs.at(height)))
+
+    def is_in_flight(self, sender: bytes) -> bool:
+        """Whether a committed transaction of the sender waits for its execution."""
+        return sender in self._in_flight
 
     def commit(self, transactions: Iterable[EncryptedTransaction]) -> None:
         """Transactions that a commitment has taken. Its senders wait until it is executed."""

@@ -23,6 +23,7 @@ from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate, prop
 from encmempool.errors import Malformed, Rejected, StorageError
 from encmempool.ethereum import EthereumTransaction
 from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger
+from encmempool.forced import InboxView
 from encmempool.genesis import ledger_of
 from encmempool.keysets import Committee
 from encmempool.mempool import MAX_UNEXECUTED, StateAt, candidate
@@ -175,6 +176,7 @@ class Follower:
         successors: Sequence[Committee] = (),
         records: Records | None = None,
         stage: Stage = no_stage,
+        inbox: InboxView | None = None,
         kept: int | None = None,
         checkpoints: bool = True,
     ) -> None:
@@ -192,7 +194,7 @@ class Follower:
         start = committee.key_set.start_height - 1
         self._latest = Snapshot(start, ledger_of(committee.genesis))
         self._states = {start: self._latest}
-        self.chain = Chain(committee, self, successors=successors)
+        self.chain = Chain(committee, self, successors=successors, inbox=inbox)
         self._certificates: dict[int, OrderCertificate] = {}
         self._shares: dict[int, dict[int, SignedShare]] = {}
         self._executed: dict[int, Executed] = {}

@@ -30,6 +30,7 @@ from typing import Annotated, Protocol, TypeVar
 from encmempool.checkpoint import SequenceRange, ranges_of
 from encmempool.envelope import Terms
 from encmempool.errors import Malformed, Rejected, StorageError
+from encmempool.forced import InboxView, NoInbox, Settlement, settle
 from encmempool.intervals import IntervalSet
 from encmempool.mempool import (
     MAX_PENDING,
@@ -55,7 +56,7 @@ from encmempool.types import (
     SignedReceipt,
     signing_digest,
 )
-from threshold.encoding import u64
+from threshold.encoding import u16, u64
 from threshold.sansio import Persist, Send, Signer
 
 TRANSACTION = "transaction"
@@ -65,6 +66,8 @@ RECEIPT_OF = "receipt-of"
 COMMITMENT = "commitment"
 PLACE = "place"
 """By transaction id: the key of the commitment that has it."""
+FORCED = "forced-count"
+"""By height: how many of its transactions came from the inbox, if any did."""
 ANNOUNCED = "announced-key-set"
 SEQUENCER_CHECKPOINT = "sequencer-checkpoint"
 _ROTATE = "run `encmempool committee rotate`"
@@ -134,6 +137,7 @@ class Sequencer:
         verifier: CiphertextVerifier,
         state: StateView,
         records: Records,
+        inbox: InboxView | None = None,
         kept: int | None = None,
         checkpoints: bool = True,
     ) -> None:
@@ -148,6 +152,8 @@ class Sequencer:
         self._identity = identity
         self._state = _Held(state)
         self._records = records
+        self._verifier = verifier
+        self._inbox = inbox or NoInbox()
         self._kept = kept
         self._mempool = Mempool(terms, verifier, self._state, received=self._has_receipt)
         self._epochs = self._mempool.epochs
@@ -155,6 +161,7 @@ class Sequencer:
         self._receipts: dict[bytes, SignedReceipt] = {}
         self._places: dict[bytes, int] = {}
         self._batches: dict[int, CommittedBatch] = {}
+        self._forced: dict[int, int] = {}
         self._unexecuted: list[CommittedBatch] = []
         self._executed: deque[CommittedBatch] = deque()
         self._last: CommittedBatch | None = None
@@ -292,11 +299,11 @@ class Sequencer:
             if self.place(receipt.message.tx_id) is None
         )
 
-    def submit(self, data: bytes, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
+    def submit(self, data: bytes, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Admit one encoded envelope. The last effect sends the signed receipt. Raises Malformed or Rejected."""
-        return self.admit(EncryptedTransaction.decode(data), now_ms=now_ms, l1_block=l1_block)
+        return self.admit(EncryptedTransaction.decode(data), now_ms=now_ms)
 
-    def admit(self, transaction: EncryptedTransaction, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
+    def admit(self, transaction: EncryptedTransaction, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """The same of one that is decoded. Raises Rejected, or Malformed for the ciphertext."""
         self._drop_ended()
         height = self.height + 1
@@ -310,6 +317,7 @@ class Sequencer:
         deadlines = terms.genesis.deadlines
         first = max(height, self._epochs.key_start(header.key_id))
         last = min(header.valid_until, self._epochs.key_end(header.key_id))
+        l1_block = self._inbox.head
         promised = last if terms.addresses_height else min(first - 1 + deadlines.include_heights, last)
         receipt = Receipt(
             tx_id=transaction.tx_id,
@@ -330,7 +338,7 @@ class Sequencer:
             Send(message=signed.encoded),
         )
 
-    def commit(self, *, now_ms: int, l1_block: int = 0) -> tuple[Persist | Send, ...]:
+    def commit(self, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Fix the next height's order; an empty batch is valid. The last effect sends the Proposal to all members."""
         self._drop_ended()
         state = self._state.latest
@@ -347,33 +355,56 @@ class Sequencer:
         if waiting > MAX_UNEXECUTED:
             raise Rejected("SEQ-5", f"{waiting - 1} heights wait for their reveal: let the committee catch up first")
         parent = self._parent(height, state)
-        exhausted = self.rounds_left == 0
-        chosen = () if exhausted else self._mempool.select(height=height, policy=Policy(key_set.policy_id))
-        tx_ids = tuple(p.transaction.tx_id for p in chosen)
+        exhausted, policy = self.rounds_left == 0, Policy(key_set.policy_id)
+        settlement = self._settle(height, parent, state)
+        forced = settlement.transactions
+        chosen = () if exhausted else self._mempool.select(height=height, policy=policy, forced=forced)
+        tx_ids = tuple(t.tx_id for t in (*forced, *(pending.transaction for pending in chosen)))
         commitment = OrderCommitment(
             height=height,
             parent=parent.root if parent else key_set.start_parent,
             committee_id=key_set.root,
             key_id=key_set.key_id,
-            round=self._round_before(terms) + bool(chosen),
+            round=self._round_before(terms) + bool(tx_ids),
             batch_root=BatchList(tx_ids=tx_ids).root,
-            count=len(chosen),
+            count=len(tx_ids),
             policy_id=key_set.policy_id,
-            l1_block=l1_block,
-            inbox_index=0,
+            l1_block=self._l1_block(parent),
+            inbox_index=settlement.index,
             timestamp_ms=max(now_ms, parent.timestamp_ms if parent else terms.genesis.timestamp_ms),
             executed_height=state.height,
             state_root=state.root,
         )
         signature = self._identity.sign(signing_digest(commitment, self._genesis_root))
         batch = CommittedBatch(commitment=SignedCommitment(message=commitment, signature=signature), tx_ids=tx_ids)
+        self._transactions.update({transaction.tx_id: transaction for transaction in forced})
+        self._forced[height] = len(forced)
         self._append(batch)
         key = u64(height)
         return (
+            *(Persist(kind=TRANSACTION, key=t.tx_id, value=t.encoded) for t in forced),
+            *((Persist(kind=FORCED, key=key, value=u16(len(forced))),) if forced else ()),
             Persist(kind=COMMITMENT, key=key, value=batch.encoded),
             *(Persist(kind=PLACE, key=tx_id, value=key) for tx_id in tx_ids),
             Send(message=self.proposal(batch).encoded),
         )
+
+    def _settle(self, height: int, parent: OrderCommitment | None, state: StateAt) -> Settlement:
+        return settle(
+            self._inbox,
+            self.terms,
+            start=parent.inbox_index if parent else 0,
+            l1_block=self._l1_block(parent),
+            height=height,
+            state=state,
+            verify=self._verifier.verify_ciphertext,
+            is_in_flight=self._mempool.is_in_flight,
+            exhausted=self.rounds_left == 0,
+        )
+
+    def _l1_block(self, parent: OrderCommitment | None) -> int:
+        """As far as the chain below was read; a new sequencer may have read less than the one before."""
+        return max(self._inbox.head, parent.l1_block if parent else 0)
 
     def resend(self) -> tuple[Send, ...]:
         """After a restart: the newest proposal once more, byte for byte."""
@@ -384,8 +415,18 @@ class Sequencer:
         return Proposal(
             commitment=batch.commitment,
             transactions=tuple(map(self._transaction, batch.tx_ids)),
-            receipts=tuple(map(self._receipt, batch.tx_ids)),
+            receipts=tuple(map(self._receipt, batch.tx_ids[self._forced_at(batch) :])),
         )
+
+    def _forced_at(self, batch: CommittedBatch) -> int:
+        """How many transactions of a batch were forced: its first."""
+        height = batch.commitment.message.height
+        if not self._epochs.genesis.deadlines.force_l1_blocks:
+            return 0
+        if height not in self._forced:
+            stored = self._records.get(FORCED, u64(height))
+            return 0 if stored is None else int.from_bytes(stored, "big")
+        return self._forced[height]
 
     def checkpoint(self) -> Persist:
         """A record from which the next start reads on. Older ones may be erased once it is stored."""
@@ -537,6 +578,7 @@ class Sequencer:
     def _let_go(self, batch: CommittedBatch) -> None:
         """It is in the records, and void or executed long ago."""
         del self._batches[batch.commitment.message.height]
+        self._forced.pop(batch.commitment.message.height, None)
         for tx_id in batch.tx_ids:
             del self._places[tx_id]
             self._let_go_of(tx_id)

@@ -249,11 +249,23 @@ class BatchList(SszObject):
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal(SszObject):
-    """What the sequencer sends to members: the commitment with everything needed to check it."""
+    """What the sequencer sends to members: the commitment with everything needed to check it.
+
+    receipts    of all transactions but the first ones, which are forced and have none
+    """
 
     commitment: SignedCommitment
     transactions: Annotated[tuple[EncryptedTransaction, ...], Limit(MAX_BATCH)]
     receipts: Annotated[tuple[SignedReceipt, ...], Limit(MAX_BATCH)]
+
+    @property
+    def forced(self) -> tuple[EncryptedTransaction, ...]:
+        return self.transactions[: max(len(self.transactions) - len(self.receipts), 0)]
+
+    @property
+    def received(self) -> tuple[EncryptedTransaction, ...]:
+        """Those that have a receipt, each at its receipt's place."""
+        return self.transactions[len(self.forced) :]
 
 
 # --- votes, shares, reveals ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from encmempool.conformance.state import OneState, accounts_of
 from encmempool.conformance.vectors import Json
 from encmempool.envelope import Terms
 from encmempool.errors import Malformed
+from encmempool.forced import KnownInbox
 from encmempool.identity import Identity, recover_signer
 from encmempool.mempool import Mempool, Pending
 from encmempool.ordering import Candidate, Policy
@@ -189,6 +190,7 @@ def _sequencer(given: Json) -> Sequencer:
         verifier=_AnyCiphertext(),
         state=_state(given),
         records=store,
+        inbox=KnownInbox(head=int(given.get("l1_block", 0))),
     )
 
 
@@ -198,9 +200,7 @@ def _sent(effects: tuple[Persist | Send, ...]) -> bytes:
 
 
 def make_receipt(given: Json) -> Json:
-    effects = _sequencer(given).submit(
-        _bytes(given["transaction"]), now_ms=int(given["now_ms"]), l1_block=int(given["l1_block"])
-    )
+    effects = _sequencer(given).submit(_bytes(given["transaction"]), now_ms=int(given["now_ms"]))
     return {"receipt": _hex(_sent(effects))}
 
 
@@ -212,7 +212,7 @@ def check_receipt(given: Json) -> Json:
 
 
 def make_commitment(given: Json) -> Json:
-    effects = _sequencer(given).commit(now_ms=int(given["now_ms"]), l1_block=int(given["l1_block"]))
+    effects = _sequencer(given).commit(now_ms=int(given["now_ms"]))
     commitment = Proposal.decode(_sent(effects)).commitment
     return {"commitment": _hex(commitment.encoded), "root": _hex(commitment.message.root)}
 

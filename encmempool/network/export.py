@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import cast
 
 from encmempool.audit import PublishedHeight, export
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
+from encmempool.forced import InboxEntry
 from encmempool.identity import recover_signer
 from encmempool.keysets import Committee
 from encmempool.network.remote import RemoteNetwork
@@ -35,6 +37,9 @@ class RemoteHistory:
                 with suppress(Rejected):
                     found[committee.signing_member(erasure.message, erasure.signature, rule="AUD-2")] = erasure
         return tuple(erasure for _, erasure in sorted(found.items()))
+
+    def inbox_entry(self, index: int) -> InboxEntry:
+        return cast(InboxEntry, self._network.call("inbox_entry", index=index))
 
     def abstentions(self) -> tuple[SignedAbstain, ...]:
         return ()

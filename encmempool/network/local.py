@@ -17,6 +17,7 @@ from encmempool import genesis as development
 from encmempool.audit import PublishedHeight
 from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
+from encmempool.forced import InboxEntry, InboxView, NoInbox, known_entry
 from encmempool.home import Home, Password, WrongPassword
 from encmempool.identity import Identity
 from encmempool.keysets import (
@@ -35,6 +36,7 @@ from encmempool.sequencer import Sequencer
 from encmempool.store import Store, perform
 from encmempool.types import (
     Allocation,
+    Deadlines,
     EncryptedTransaction,
     Genesis,
     KeySet,
@@ -81,6 +83,7 @@ class Plan:
     pools: tuple[PoolState, ...] = ()
     reduced_threshold: bool = False
     timestamp_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    deadlines: Deadlines = development.DEADLINES
     ether_each: int = 10_000 * ETHER
     tokens_each: int = 20_000_000 * ETHER
 
@@ -124,7 +127,7 @@ def development_genesis(plan: Plan, *, sequencer: bytes, members: Sequence[bytes
             batch_limit=plan.batch_limit or development.BATCH_LIMIT,
             gas_limit=development.BATCH_GAS_LIMIT,
             size_classes=development.SIZE_CLASSES,
-            deadlines=development.DEADLINES,
+            deadlines=plan.deadlines,
         )
     )
 
@@ -198,8 +201,10 @@ class LocalNetwork:
         random: Random = entropy.system,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         stage: Stage = no_stage,
+        inbox: InboxView | None = None,
     ) -> None:
         self.home = home
+        self._inbox = inbox or NoInbox()
         self.committees = load_committees(home, backend=backend)
         self._backend = backend
         self._open_password = password
@@ -224,7 +229,14 @@ class LocalNetwork:
     def follower(self) -> Follower:
         """The sequencer's own, which gives it the executed state."""
         first, *successors = self.committees
-        return Follower(first, successors=successors, records=self._archive, stage=self._stage, checkpoints=False)
+        return Follower(
+            first,
+            successors=successors,
+            records=self._archive,
+            stage=self._stage,
+            inbox=self._inbox,
+            checkpoints=False,
+        )
 
     @property
     def sequencer(self) -> Sequencer:
@@ -255,6 +267,7 @@ class LocalNetwork:
                     verifier=_Verifier(self.committees),
                     state=self.follower,
                     records=store,
+                    inbox=self._inbox,
                 ),
             )
         return self._sequencers[address]
@@ -460,6 +473,9 @@ class LocalNetwork:
             raise AssertionError(f"no commitment for height {height}")
         return sequencer.proposal(batch)
 
+    def inbox_entry(self, index: int) -> InboxEntry:
+        return known_entry(self._inbox, index)
+
     def abstentions(self) -> tuple[SignedAbstain, ...]:
         """Of the members whose database is here."""
         return tuple(SignedAbstain.decode(value) for _, value in self._member_records(ABSTENTION))
@@ -517,7 +533,7 @@ class LocalNetwork:
         if role not in self._followers:
             store = self.home.store(role)
             first, *successors = self.committees
-            follower = Follower(first, successors=successors, records=store, checkpoints=False)
+            follower = Follower(first, successors=successors, records=store, inbox=self._inbox, checkpoints=False)
             self._followers[role] = store, follower
         return self._followers[role]
 

@@ -31,6 +31,7 @@ from encmempool.ssz import SszObject
 from encmempool.transactions import encrypt_transaction
 from encmempool.types import (
     BatchList,
+    Deadlines,
     EncryptedTransaction,
     Header,
     Proposal,
@@ -264,13 +265,14 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Path]]:
-    """A home after its key ceremony, by scheme and policy. Batches are small, so that their limits can be met."""
-    made: dict[tuple[str, str], Path] = {}
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str, Deadlines], Path]]:
+    """A home after its key ceremony, by scheme, policy and deadlines. Batches are small, so that their limits can be
+    met."""
+    made: dict[tuple[str, str, Deadlines], Path] = {}
 
-    def make(scheme: str, policy: str) -> Path:
-        if (scheme, policy) in made:
-            return made[scheme, policy]
+    def make(scheme: str, policy: str, deadlines: Deadlines) -> Path:
+        if (scheme, policy, deadlines) in made:
+            return made[scheme, policy, deadlines]
         home, password = fresh_home(tmp_path_factory.mktemp(f"{scheme}-{policy}") / "home")
         plan = Plan(
             members=MEMBERS,
@@ -278,23 +280,26 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
             policy=Policy.named(policy),
             funded=tuple(person.address for person in World.people),
             timestamp_ms=START_MS,
+            deadlines=deadlines,
         )
         random = deterministic(f"{scheme} {policy}".encode())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(development, "BATCH_LIMIT", BATCH_LIMIT)
             patch.setattr(development, "BATCH_GAS_LIMIT", BATCH_GAS_LIMIT)
             create_network(home, plan, load_scheme(scheme), password, random=random)
-        return made.setdefault((scheme, policy), home.path)
+        return made.setdefault((scheme, policy, deadlines), home.path)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def new_world(template: Callable[[str, str], Path]) -> Callable[..., World]:
+def new_world(template: Callable[[str, str, Deadlines], Path]) -> Callable[..., World]:
     """A copy of a template's home at a path."""
 
-    def make(path: Path, scheme: str = "tdh2", policy: str = "arrival") -> World:
-        shutil.copytree(template(scheme, policy), path)
+    def make(
+        path: Path, scheme: str = "tdh2", policy: str = "arrival", deadlines: Deadlines = development.DEADLINES
+    ) -> World:
+        shutil.copytree(template(scheme, policy, deadlines), path)
         home = Home(path)
         password = home.generated_password()
         assert password is not None
@@ -308,10 +313,10 @@ def make_world(new_world: Callable[..., World], tmp_path: Path) -> Callable[...,
     """Another world with its own home each time."""
     count = 0
 
-    def make(scheme: str = "tdh2", policy: str = "arrival") -> World:
+    def make(scheme: str = "tdh2", policy: str = "arrival", deadlines: Deadlines = development.DEADLINES) -> World:
         nonlocal count
         count += 1
-        return new_world(tmp_path / f"home-{count}", scheme, policy)
+        return new_world(tmp_path / f"home-{count}", scheme, policy, deadlines)
 
     return make
 

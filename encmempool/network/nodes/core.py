@@ -385,8 +385,8 @@ class Core:
         tx_ids = tuple(transaction.tx_id for transaction in proposal.transactions)
         if commitment.count != len(tx_ids) or commitment.batch_root != BatchList(tx_ids=tx_ids).root:
             raise Rejected("VOT-3", "count or batch_root are not those of the transactions handed over")
-        if len(proposal.receipts) != len(tx_ids):
-            raise Rejected("VOT-6", "a transaction comes without its receipt")
+        if len(proposal.receipts) > len(tx_ids):
+            raise Rejected("VOT-6", "a receipt comes without its transaction")
         self._early.setdefault(commitment.height, proposal)
         while sum(len(early.encoded) for early in self._early.values()) > MAX_EARLY_BYTES:
             del self._early[max(self._early)]

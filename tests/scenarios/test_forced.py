@@ -1,0 +1,254 @@
+"""Forced inclusion: who is ignored posts to the inbox, and no commitment that leaves the entry out is voted for."""
+
+from dataclasses import replace
+
+import pytest
+
+from encmempool import audit
+from encmempool.errors import Rejected
+from encmempool.forced import MAX_SETTLED, InboxEntry, KnownInbox, StoredInbox
+from encmempool.genesis import DEADLINES
+from encmempool.network.local import LocalNetwork
+from encmempool.store import MemoryStore
+
+WINDOW, LAG = 10, 4
+FORCED = replace(DEADLINES, force_l1_blocks=WINDOW, l1_depth=2, l1_lag_blocks=LAG)
+
+
+class Chain:
+    """What the parties see of L1: one inbox for all."""
+
+    def __init__(self):
+        self.inbox = KnownInbox(head=1)
+
+    def post(self, *data):
+        """Each in the newest block."""
+        for each in data:
+            encoded = each if isinstance(each, bytes) else each.encoded
+            self.inbox.add(InboxEntry(index=len(self.inbox.entries), l1_block=self.inbox.head, data=encoded))
+
+    def pass_blocks(self, count):
+        self.inbox.head += count
+
+
+@pytest.fixture
+def chain():
+    return Chain()
+
+
+@pytest.fixture
+def world(make_world, chain):
+    made = make_world(deadlines=FORCED)
+
+    def load():
+        return LocalNetwork(
+            made.home, password=lambda: made.password, clock_ms=made.clock, random=made.random, inbox=chain.inbox
+        )
+
+    made.load = load
+    return made
+
+
+def transfer(world, person=0, nonce=0, **changes):
+    who = world.people[person]
+    return world.encrypt(world.payload(who, nonce, **changes), who)
+
+
+def committed_ids(proposal):
+    return [transaction.tx_id for transaction in proposal.transactions]
+
+
+def test_overdue_entry_comes_first_and_is_executed_without_a_receipt_frc_4(world, chain):
+    ignored, usual = transfer(world), transfer(world, 1)
+    chain.post(ignored)
+    chain.pass_blocks(WINDOW)
+    world.network.submit(usual.encoded)
+    proposal = world.network.commit()
+    assert committed_ids(proposal) == [ignored.tx_id, usual.tx_id]
+    assert proposal.forced == (ignored,)
+    assert proposal.commitment.message.inbox_index == 1
+    (executed,) = world.network.reveal()
+    assert [receipt.code for receipt in executed.receipts] == ["executed", "executed"]
+    assert world.nonce(world.people[0]) == 1
+
+
+def test_entry_waits_for_its_window_counted_in_blocks_of_the_commitments_view_frc_9(world, chain):
+    chain.post(transfer(world))
+    chain.pass_blocks(WINDOW - 1)
+    assert world.network.commit().commitment.message.count == 0
+    world.network.reveal()
+    chain.pass_blocks(1)
+    assert world.network.commit().commitment.message.count == 1
+
+
+def test_member_refuses_a_commitment_that_leaves_an_overdue_entry_out_frc_5(world, chain):
+    chain.post(transfer(world))
+    chain.pass_blocks(WINDOW)
+    honest = world.network.commit()
+    for forged in (
+        world.forge(honest, transactions=(), inbox_index=0, round=0),
+        world.forge(honest, transactions=(), inbox_index=1, round=0),
+        world.forge(honest, transactions=(transfer(world, 1),)),
+    ):
+        for seat in world.network.seats:
+            with pytest.raises(Rejected, match="FRC-5"):
+                seat.member.vote(forged, now_ms=world.clock())
+
+
+def test_member_refuses_an_inbox_index_that_the_walk_does_not_reach_frc_3(world, chain):
+    chain.post(transfer(world), transfer(world, 1))
+    chain.pass_blocks(WINDOW)
+    honest = world.network.commit()
+    seat = world.network.seats[0]
+    for index in (1, 3):
+        with pytest.raises(Rejected, match="FRC-3"):
+            seat.member.vote(world.forge(honest, inbox_index=index), now_ms=world.clock())
+    assert seat.member.vote(honest, now_ms=world.clock())
+
+
+def test_member_refuses_an_order_that_is_not_the_inboxes_frc_5(world, chain):
+    entries = (transfer(world), transfer(world, 1))
+    chain.post(*entries)
+    chain.pass_blocks(WINDOW)
+    honest = world.network.commit()
+    turned = world.forge(honest, transactions=entries[::-1], receipts=())
+    with pytest.raises(Rejected, match="FRC-5"):
+        world.network.seats[0].member.vote(turned, now_ms=world.clock())
+
+
+def test_transaction_without_a_receipt_is_no_forced_one_vot_6(world, chain):
+    world.network.submit(transfer(world).encoded)
+    honest = world.network.commit()
+    with pytest.raises(Rejected, match="VOT-6"):
+        world.network.seats[0].member.vote(world.forge(honest, receipts=()), now_ms=world.clock())
+
+
+def test_member_waits_for_a_block_it_has_not_seen_and_refuses_one_far_behind_frc_2(world, chain):
+    chain.pass_blocks(20)
+    honest = world.network.commit()
+    seat = world.network.seats[0]
+    chain.inbox.head -= 1
+    with pytest.raises(Rejected, match="FRC-2"):
+        seat.member.vote(honest, now_ms=world.clock())
+    chain.inbox.head += LAG + 2
+    with pytest.raises(Rejected, match="FRC-2"):
+        seat.member.vote(honest, now_ms=world.clock())
+    chain.inbox.head -= 1
+    assert seat.member.vote(honest, now_ms=world.clock())
+
+
+def test_inadmissible_entries_are_passed_over_and_hold_up_nobody_frc_6(world, chain):
+    good = transfer(world)
+    poor = world.envelope(world.poor, world.header(world.poor, 0), good.ciphertext)
+    ahead = transfer(world, 1, nonce=1)
+    grafted = world.envelope(world.people[2], world.header(world.people[2], 0), good.ciphertext)
+    heavy = transfer(world, 3, gas_limit=21_000 * 64)
+    chain.post(b"", b"\xff" * 400, good.encoded + b"\0", poor, ahead, grafted, heavy, good)
+    chain.pass_blocks(WINDOW)
+    proposal = world.network.commit()
+    assert committed_ids(proposal) == [good.tx_id]
+    assert proposal.commitment.message.inbox_index == 8
+    (executed,) = world.network.reveal()
+    rules = [passed.rule for passed in executed.ready.passed]
+    assert rules == ["FRC-1", "FRC-1", "TXN-6", "VOT-5", "VOT-5", "TDH-1", "FRC-4"]
+
+
+def test_entry_that_was_committed_meanwhile_is_passed_over_frc_7(world, chain):
+    twice = transfer(world)
+    chain.post(twice)
+    world.run_height(twice)
+    chain.pass_blocks(WINDOW)
+    proposal = world.network.commit()
+    assert (committed_ids(proposal), proposal.commitment.message.inbox_index) == ([], 1)
+
+
+def test_entry_of_a_sender_in_flight_is_passed_over_frc_6(world, chain):
+    chain.post(transfer(world, nonce=1))
+    chain.pass_blocks(WINDOW - 1)
+    world.network.submit(transfer(world).encoded)
+    world.network.commit()
+    chain.pass_blocks(1)
+    proposal = world.network.commit()
+    assert (committed_ids(proposal), proposal.commitment.message.inbox_index) == ([], 1)
+    _, second = world.network.reveal()
+    assert [passed.rule for passed in second.ready.passed] == ["MEM-5"]
+
+
+def test_live_transaction_is_taken_from_the_inbox_once_and_its_receipt_is_kept(world, chain):
+    both = transfer(world)
+    world.network.submit(both.encoded)
+    chain.post(both)
+    chain.pass_blocks(WINDOW)
+    proposal = world.network.commit()
+    assert proposal.forced == (both,)
+    world.network.reveal()
+    assert world.network.sequencer.pending == 0
+    assert world.network.sequencer.place(both.tx_id) == 1
+    assert world.network.commit().commitment.message.count == 0
+
+
+def test_inbox_fills_half_of_the_batch_and_the_rest_waits_its_turn_frc_4(world, chain):
+    entries = [transfer(world, at) for at in range(6)]
+    chain.post(*entries)
+    chain.pass_blocks(WINDOW)
+    for person in range(6, 10):
+        world.network.submit(transfer(world, person).encoded)
+    first = world.network.commit()
+    assert len(first.forced) == 4
+    assert len(first.transactions) == 8
+    world.network.reveal()
+    second = world.network.commit()
+    assert committed_ids(second) == [entry.tx_id for entry in entries[4:]]
+    assert second.commitment.message.inbox_index == 6
+
+
+def test_flood_of_rubbish_is_settled_so_many_entries_at_a_time_frc_4(world, chain):
+    ignored = transfer(world)
+    chain.post(*[b"rubbish"] * (MAX_SETTLED + 5), ignored)
+    chain.pass_blocks(WINDOW)
+    first = world.network.commit()
+    assert first.commitment.message.inbox_index == MAX_SETTLED
+    world.network.reveal()
+    assert committed_ids(world.network.commit()) == [ignored.tx_id]
+
+
+def test_restarted_network_sends_the_same_proposal_and_executes_forced_transactions(world, chain):
+    chain.post(transfer(world))
+    chain.pass_blocks(WINDOW)
+    world.network.submit(transfer(world, 1).encoded)
+    proposal = world.network.commit()
+    network = world.restart()
+    batch = network.sequencer.batch(1)
+    assert network.sequencer.proposal(batch) == proposal
+    (executed,) = network.reveal()
+    assert executed.ready.proposal == proposal
+    root = network.follower.latest.root
+    assert world.restart().follower.latest.root == root
+
+
+def test_audit_replays_the_inbox_and_refuses_a_history_without_an_entry_frc_3(world, chain):
+    chain.post(b"rubbish", transfer(world))
+    chain.pass_blocks(WINDOW)
+    world.network.submit(transfer(world, 1).encoded)
+    world.network.commit()
+    world.network.reveal()
+    history = audit.export(world.network)
+    report = audit.verify(history)
+    assert (report.transactions, report.outcomes) == (2, {"executed": 2})
+    chain.inbox.entries[0] = replace(chain.inbox.entries[0], l1_block=chain.inbox.head)
+    with pytest.raises(audit.AuditFailed, match="FRC-"):
+        audit.verify(audit.export(world.network))
+
+
+def test_stored_inbox_is_the_same_after_a_restart():
+    store = MemoryStore()
+    inbox = StoredInbox(store)
+    entries = tuple(InboxEntry(index=at, l1_block=3 + at, data=bytes([at])) for at in range(3))
+    store.put(inbox.records_of(entries))
+    inbox.advance(7, entries)
+    assert [inbox.entry(at) for at in range(4)] == [*entries, None]
+    again = StoredInbox(store)
+    assert (again.count, again.head) == (3, 5)
+    assert again.entry(2) == entries[2]
+    with pytest.raises(ValueError, match="does not follow"):
+        again.records_of(entries)
