@@ -150,7 +150,7 @@ def test_inadmissible_entries_are_passed_over_and_hold_up_nobody_frc_6(world, ch
     assert proposal.commitment.message.inbox_index == 8
     (executed,) = world.network.reveal()
     rules = [passed.rule for passed in executed.ready.passed]
-    assert rules == ["FRC-1", "FRC-1", "TXN-6", "VOT-5", "VOT-5", "TDH-1", "FRC-4"]
+    assert rules == ["FRC-1", "FRC-1", "TXN-6", "VOT-5", "VOT-5", "TDH-2", "FRC-4"]
 
 
 def test_entry_that_was_committed_meanwhile_is_passed_over_frc_7(world, chain):
