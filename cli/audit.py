@@ -6,11 +6,15 @@ import hashlib
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.application import Group, next_step, note, progress, settings, warning
 from cli.io import STDIN, facts, hexed, open_home, open_network, open_remote, print_json, print_rich, read_bytes
+
+if TYPE_CHECKING:
+    from encmempool.audit import AuditReport
 
 
 @click.group(cls=Group)
@@ -100,6 +104,7 @@ def verify(file: str) -> None:
         "outcomes": report.outcomes,
         "wrong_shares": [{"height": height, "member": member} for height, member in report.wrong_shares],
         "conflicts": [{"height": height, "member": member} for height, member in report.conflicts],
+        "dropped": list(report.dropped),
     }
     if not print_json("audit-verify", fields):
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items()) or "none"
@@ -109,7 +114,7 @@ def verify(file: str) -> None:
                     ("verdict", "[bold green]valid[/]"),
                     ("network root", hexed(report.genesis_root)),
                     ("state root", hexed(report.state_root)),
-                    ("heights", f"{report.heights}, executed up to {report.executed_height}"),
+                    ("heights", _heights(report)),
                     ("transactions", f"{report.transactions} committed, {report.pending} waiting"),
                     ("outcomes", outcomes),
                     ("records", f"{report.records}, all recomputed"),
@@ -120,6 +125,11 @@ def verify(file: str) -> None:
         warning(f"member {member} signed a wrong share at height {height}; the batch was opened without it")
     for height, member in report.conflicts:
         warning(f"member {member} signed both a share and an abstention at height {height}")
+
+
+def _heights(report: AuditReport) -> str:
+    dropped = f", {len(report.dropped)} of them dropped" if report.dropped else ""
+    return f"{report.heights}, executed up to {report.executed_height}{dropped}"
 
 
 def _unhexed(data: bytes) -> bytes:

@@ -35,6 +35,7 @@ from functools import partial
 from typing import Protocol
 
 from encmempool import genesis as genesis_file
+from encmempool.committee import abstentions_needed
 from encmempool.envelope import Epochs, check_receipt
 from encmempool.errors import Malformed, Rejected
 from encmempool.forced import InboxEntry, KnownInbox
@@ -43,6 +44,7 @@ from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee
 from encmempool.reveal import Executed, Follower
 from encmempool.types import (
+    DropCertificate,
     EncryptedTransaction,
     Genesis,
     OrderCertificate,
@@ -108,6 +110,7 @@ class AuditReport:
                     unknown
     wrong_shares    (height, member) of shown shares that do not verify; more may exist that are not shown
     conflicts       (height, member) of members that signed both a share and an abstention
+    dropped         heights that members abandoned
     """
 
     genesis_root: bytes
@@ -125,13 +128,16 @@ class AuditReport:
     outcomes: dict[str, int] = field(default_factory=dict)
     wrong_shares: tuple[tuple[int, int], ...] = ()
     conflicts: tuple[tuple[int, int], ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedHeight:
-    """A height as it was made public; what is not there yet is None or empty."""
+    """A height as it was made public; what is not there yet is None or empty. Of a dropped one that is all but the
+    proof, and a proposal that is nobody's."""
 
     proposal: Proposal
+    drop: DropCertificate | None
     certificate: OrderCertificate | None
     shares: tuple[SignedShare, ...]
     reveal: Reveal | None
@@ -195,6 +201,10 @@ def export(history: Published) -> bytes:
         height += 1
         add_key_sets(height)
         proposal = published.proposal
+        if published.drop is not None:
+            for signed in _all_abstentions(published.drop, abstentions.pop(height, []), committee_at(height)):
+                add(Kind.ABSTENTION, height, signed.encoded)
+            continue
         while settled < proposal.commitment.message.inbox_index:
             add(Kind.FORCED, height, history.inbox_entry(settled).encoded)
             settled += 1
@@ -223,6 +233,17 @@ def export(history: Published) -> bytes:
             add(Kind.ABSTENTION, later, signed.encoded)
     add(Kind.END, height + 1, u64(count))
     return b"".join(out)
+
+
+def _all_abstentions(
+    drop: DropCertificate, others: Sequence[SignedAbstain], committee: Committee
+) -> Iterator[SignedAbstain]:
+    """Those that dropped a height, and later ones, by member."""
+    shown = [SignedAbstain(message=drop.abstention, signature=signature) for signature in drop.signatures]
+    by_member = {
+        committee.signing_member(signed.message, signed.signature, rule="AUD-2"): signed for signed in (*shown, *others)
+    }
+    return (signed for _, signed in sorted(by_member.items()))
 
 
 def _epochs(committees: Sequence[Committee]) -> Epochs:
@@ -271,6 +292,8 @@ class _Auditor:
         self._unrevealed = False
         self._by_key: dict[bytes, Committee] = {}
         self._batch: list[tuple[EncryptedTransaction, SignedReceipt | None]] = []
+        self._abstained: list[SignedAbstain] = []
+        self._dropped: list[int] = []
         self._inbox = KnownInbox()
 
     def run(self) -> AuditReport:
@@ -284,7 +307,7 @@ class _Auditor:
         first = height = self._committee.key_set.start_height
         transactions = 0
         self._successors(height)
-        while self._peek_commitment(height):
+        while self._is_dropped(height) or self._peek_commitment(height):
             transactions += self._height(height)
             height += 1
             self._successors(height)
@@ -311,6 +334,7 @@ class _Auditor:
             outcomes=dict(sorted(self._outcomes.items())),
             wrong_shares=tuple(self._wrong),
             conflicts=tuple(self._conflicts),
+            dropped=tuple(self._dropped),
         )
 
     def _key_set(self, height: int, load: Callable[[SignedKeySet, bytes], Committee]) -> Committee:
@@ -367,6 +391,21 @@ class _Auditor:
     def _is_next(self, kind: Kind, height: int) -> bool:
         return self._next.kind is kind and self._next.height == height
 
+    def _is_dropped(self, height: int) -> bool:
+        """Whether the abstentions ahead drop a height. If they are too few it was not committed to at all."""
+        if not self._is_next(Kind.ABSTENTION, height):
+            return False
+        committee = self._follower.chain.committee_at(height)
+        self._abstained = self._abstentions(height)
+        if len(self._abstained) < abstentions_needed(committee.key_set):
+            return False
+        first = self._abstained[0]
+        with _at(self._next):
+            self._follower.drop(
+                DropCertificate(abstention=first.message, signatures=tuple(s.signature for s in self._abstained))
+            )
+        return True
+
     def _peek_commitment(self, height: int) -> bool:
         """Whether the records ahead are those of a committed height."""
         while self._is_next(Kind.FORCED, height):
@@ -413,6 +452,11 @@ class _Auditor:
         committee.verify_ciphertext(transaction)
 
     def _height(self, height: int) -> int:
+        if self._abstained:
+            self._abstained = []
+            self._dropped.append(height)
+            self._replay_empty(height)
+            return 0
         batch, self._batch = self._batch, []
         commitment_record = self._take(Kind.COMMITMENT, height)
         with _at(commitment_record):
@@ -482,12 +526,20 @@ class _Auditor:
                 if len(self._follower.shares(height)) < needed:
                     raise Rejected("AUD-1", f"a revealed height has at least {needed} shares")
                 return self._follower.replay(ready, Reveal.decode(record.body))
-        if certificate is not None and not ready.batch.entries and not self._unrevealed:
-            return self._follower.replay(ready, None)
+        if certificate is not None and not ready.batch.entries:
+            return self._replay_empty(height)
         self._unrevealed = True
         return None
 
-    def _abstentions(self, height: int) -> None:
+    def _replay_empty(self, height: int) -> Executed | None:
+        """One that is settled, unless a height below it is not open."""
+        ready = self._follower.chain.at(height)
+        if ready is None or self._unrevealed:
+            return None
+        return self._follower.replay(ready, None)
+
+    def _abstentions(self, height: int) -> list[SignedAbstain]:
+        found: list[SignedAbstain] = []
         last, committee = 0, self._follower.chain.committee_at(height)
         while self._is_next(Kind.ABSTENTION, height):
             record = self._take(Kind.ABSTENTION, height)
@@ -499,8 +551,10 @@ class _Auditor:
                 if member <= last:
                     raise Rejected("AUD-1", "the abstentions are not by ascending member")
                 last = member
+                found.append(signed)
                 if any(share.message.member == member for share in self._follower.shares(height)):
                     self._conflicts.append((height, member))
+        return found
 
     def _pending_height(self, height: int) -> int:
         """What follows the last commitment: transactions by sequencer and sequence, then abstentions by height and
@@ -516,7 +570,7 @@ class _Auditor:
             for transaction, _ in pairs:
                 # It was admitted once; it may have expired since, or its key ended.
                 self._check_pending(transaction)
-        last = height - 1
+        last = height if self._abstained else height - 1
         while self._next.kind is Kind.ABSTENTION:
             record = self._next
             with _at(record):

@@ -25,6 +25,9 @@ VOT-14  what a successor makes void is forgotten
 SHR-1   a share is released only on votes of t members for one commitment
 SHR-2   one share per key and height, and per round where rounds are limited; none after an abstention
 SHR-3   a share is made only for a batch whose every ciphertext this member has checked
+SHR-4   none is made for what is built on a height at which this member abstained, and no abstention below a share
+DRP-1   2(n - t) + 1 abstentions drop a height
+DRP-4   what stands in its place follows from the height below
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ from encmempool.types import (
     Abstain,
     BatchList,
     DecryptionShare,
+    DropCertificate,
     EncryptedTransaction,
     KeySet,
     OrderCertificate,
@@ -79,6 +83,8 @@ ROUND_GUARD = "share-in-round"
 SUCCESSOR = "successor"
 ERASURE = "erasure"
 PROPOSAL = "proposal"
+UNSIGNED = bytes(65)
+"""In place of a signature on the commitment of a dropped height, which nobody made."""
 MAX_CLOCK_LEAD_MS = 60_000
 MAX_AHEAD = MAX_PENDING
 """Transactions that may be held as checked before their commitment comes, and as many receipts."""
@@ -337,13 +343,61 @@ class Chain:
             if gone:
                 self._ahead.forget(item)
 
+    def drop(self, certificate: DropCertificate) -> Ready:
+        """An empty height in place of one that nobody can open any more, and of all above it. Raises Rejected DRP-1,
+        DRP-2 or DRP-3.
+
+        Its commitment is nobody's: it follows from the one below, and goes unsigned (DRP-4).
+        """
+        height = certificate.abstention.height
+        check_drop(self.committee_at(height), certificate)
+        if height <= self.executed_height:
+            raise Rejected("DRP-2", f"height {height} is executed: more members are dishonest than assumed")
+        if height - 1 > self.certified:
+            raise Rejected("DRP-3", f"height {height - 1} is neither certified nor dropped")
+        if height < self.next_height:
+            self.certified = height - 1
+            self.retract(height)
+        commitment = self._empty(height)
+        batch = Batch(key_id=commitment.key_id, height=height, round=commitment.round, entries=())
+        signed = SignedCommitment(message=commitment, signature=UNSIGNED)
+        ready = Ready(proposal=Proposal(commitment=signed, transactions=(), receipts=()), batch=batch)
+        self._append(ready)
+        self.certify(height)
+        return ready
+
+    def _empty(self, height: int) -> OrderCommitment:
+        """The next height without a batch: all else is as it was below."""
+        known, key_set, genesis = self.commitment_at(height - 1), self.committee.key_set, self.committee.genesis
+        before = known.message if known else None
+        executed = before.executed_height if before else self.first_height - 1
+        return OrderCommitment(
+            height=height,
+            parent=before.root if before else key_set.start_parent,
+            committee_id=self.committee.committee_id,
+            key_id=key_set.key_id,
+            round=self.round_before(height),
+            batch_root=BatchList(tx_ids=()).root,
+            count=0,
+            policy_id=key_set.policy_id,
+            l1_block=before.l1_block if before else 0,
+            inbox_index=before.inbox_index if before else 0,
+            timestamp_ms=before.timestamp_ms if before else genesis.timestamp_ms,
+            executed_height=executed,
+            state_root=before.state_root if before else self._state.latest.root,
+        )
+
+    @property
+    def executed_height(self) -> int:
+        return self._state.latest.height
+
     def retract(self, height: int) -> None:
         """Forget a height and those above it, which nobody has certified."""
         if height <= max(self.base, self.certified):
             raise ValueError(f"height {height} is certified, or past")
         for at in range(self.next_height - 1, height - 1, -1):
             proposal = self._heights.pop(at).proposal
-            sequences = self._sequences[self.committee_at(at).key_set.sequencer]
+            sequences = self._sequences.get(self.committee_at(at).key_set.sequencer, IntervalSet())
             for receipt in proposal.receipts:
                 sequences.discard(receipt.message.sequence)
             for header in (transaction.header for transaction in proposal.transactions):
@@ -375,7 +429,7 @@ class Chain:
     ) -> None:
         """Start above an executed height instead of the first. Raises Rejected if its commitment is not this
         network's."""
-        if commitment is not None:
+        if commitment is not None and commitment.signature != UNSIGNED:
             self.committee_at(height).check_sequencer(commitment)
         self.base = self.certified = height
         self._below, self._next_nonces, self._sequences = commitment, next_nonces, sequences
@@ -413,7 +467,7 @@ class Chain:
             raise Rejected("VOT-7", f"more than {MAX_UNEXECUTED} heights would wait for their execution")
         if names_state and commitment.state_root != self._state_of(commitment).root:
             raise Rejected("VOT-7", f"another state root at height {commitment.executed_height}")
-        round_before = self._round_before(commitment)
+        round_before = self.round_before(commitment.height)
         if commitment.round != round_before + bool(commitment.count):
             raise Rejected("VOT-8", f"round {commitment.round} does not follow round {round_before}")
         if terms.rounds_limited and commitment.count and commitment.round > key_set.rounds:
@@ -481,13 +535,13 @@ class Chain:
             state=self._state_of(commitment),
             verify=verify,
             is_in_flight=in_flight.__contains__,
-            exhausted=terms.rounds_limited and self._round_before(commitment) >= terms.key_set.rounds,
+            exhausted=terms.rounds_limited and self.round_before(commitment.height) >= terms.key_set.rounds,
         )
 
-    def _round_before(self, commitment: OrderCommitment) -> int:
-        before, key_set = self.commitment_at(commitment.height - 1), self.committee.key_set
-        starts = commitment.height == key_set.start_height
-        return key_set.start_round if starts or before is None else before.message.round
+    def round_before(self, height: int) -> int:
+        """The round that the next height goes on from."""
+        before, key_set = self.commitment_at(height - 1), self.committee.key_set
+        return key_set.start_round if height == key_set.start_height or before is None else before.message.round
 
     def _check_transactions(self, proposal: Proposal, *, forced: int = 0, names_state: bool = True) -> None:
         commitment, terms = proposal.commitment.message, self.committee.terms
@@ -623,6 +677,24 @@ def check_votes(committee: Committee, certificate: OrderCertificate) -> None:
         raise Rejected("CRT-3", f"a certificate needs {committee.key_set.t} different members in order")
 
 
+def abstentions_needed(key_set: KeySet) -> int:
+    """2(n - t) + 1: though n - t of them may be dishonest, fewer than t members are left who could make a share."""
+    return 2 * (key_set.n - key_set.t) + 1
+
+
+def check_drop(committee: Committee, certificate: DropCertificate) -> None:
+    """Enough members of this committee, ascending, abstained at a height. Raises Rejected DRP-1."""
+    if certificate.abstention.committee_id != committee.committee_id:
+        raise Rejected("DRP-1", "the abstentions are of another committee than that of their height")
+    members = [
+        committee.signing_member(certificate.abstention, signature, rule="DRP-1")
+        for signature in certificate.signatures
+    ]
+    needed = abstentions_needed(committee.key_set)
+    if members != sorted(set(members)) or len(members) < needed:
+        raise Rejected("DRP-1", f"dropping a height needs abstentions of {needed} different members in order")
+
+
 def proposal_record(proposal: Proposal) -> Persist:
     """Kept by height and root: after an equivocation a party may hold the one it saw and the one that was certified."""
     commitment = proposal.commitment.message
@@ -721,6 +793,9 @@ class Member:
         check_certificate(self.committee, certificate, ready.commitment)
         if height in self._abstentions:
             raise Rejected("SHR-2", f"this member abstained at height {height}")
+        open_ones = [at for at in self._abstentions if self.chain.executed_height < at < height]
+        if open_ones:
+            raise Rejected("SHR-4", f"this member abstained at height {min(open_ones)}, on which this one is built")
         if not ready.batch.entries:
             return ()
         release = self._shares.get(height)
@@ -740,12 +815,15 @@ class Member:
         )
 
     def abstain(self, height: int) -> tuple[Persist | Send, ...]:
-        """Bar this member's share at a height for ever. Allowed after a vote, never after a share: Rejected SHR-2."""
+        """Bar this member's share at a height for ever, and above it until it is settled. Allowed after a vote, never
+        after a share there or above: Rejected SHR-2 or SHR-4."""
         if self.chain.committee_at(height) is not self.committee:
             raise Rejected("VOT-2", f"height {height} belongs to another committee")
         self._require_present(height, rule="SHR-2")
         if height in self._shares:
             raise Rejected("SHR-2", f"this member has already released its share at height {height}")
+        if any(at > height for at in self._shares) and height not in self._abstentions:
+            raise Rejected("SHR-4", f"this member has released a share for what is built on height {height}")
         message = Abstain(committee_id=self.committee.committee_id, height=height)
         signed = self._abstentions.get(height) or SignedAbstain(message=message, signature=self._sign(message))
         self._abstentions[height] = signed

@@ -28,12 +28,14 @@ from encmempool.genesis import ledger_of
 from encmempool.keysets import Committee
 from encmempool.mempool import MAX_UNEXECUTED, StateAt, candidate
 from encmempool.ordering import Policy, execution_order
+from encmempool.sequencer import DROP
 from encmempool.state import StateTree
 from encmempool.store import Records
 from encmempool.transactions import check_payload, unpad
 from encmempool.types import (
     MAX_BATCH_KEY_BYTES,
     ZERO_HASH,
+    DropCertificate,
     EncryptedTransaction,
     Opened,
     OrderCertificate,
@@ -141,6 +143,7 @@ class Executed:
 
     ready: Ready
     certificate: OrderCertificate | None
+    drop: DropCertificate | None
     reveal: Reveal | None
     opened: tuple[OpenedEntry, ...]
     receipts: tuple[ExecutionReceipt, ...]
@@ -196,6 +199,7 @@ class Follower:
         self._states = {start: self._latest}
         self.chain = Chain(committee, self, successors=successors, inbox=inbox)
         self._certificates: dict[int, OrderCertificate] = {}
+        self._drops: dict[int, DropCertificate] = {}
         self._shares: dict[int, dict[int, SignedShare]] = {}
         self._executed: dict[int, Executed] = {}
         self._refused: dict[int, tuple[int, ...]] = {}
@@ -284,6 +288,19 @@ class Follower:
         held = self._certificates[certificate.vote.height]
         return (Persist(kind=CERTIFICATE, key=u64(certificate.vote.height), value=held.encoded),)
 
+    def drop(self, certificate: DropCertificate) -> tuple[Persist, ...]:
+        """Take enough abstentions at a height: it runs empty, and what was built on it is void. Raises Rejected as
+        `Chain.drop` does; for one that is held already, nothing is left to do."""
+        height = certificate.abstention.height
+        if height in self._drops:
+            return ()
+        ready = self.chain.drop(certificate)
+        for held in (self._certificates, self._shares):
+            for void in [at for at in held if at >= height]:
+                del held[void]
+        self._drops[height] = certificate
+        return proposal_record(ready.proposal), Persist(kind=DROP, key=u64(height), value=certificate.encoded)
+
     def receive(self, release: ShareRelease) -> tuple[Persist, ...]:
         """Take a member's signed share with its certificate (REV-1). The share itself is checked when combining."""
         message = release.share.message
@@ -361,9 +378,12 @@ class Follower:
     def take(self, done: Executed) -> tuple[Persist, ...]:
         """The next height as another party executed it, checked in full: for who was away, or joined later."""
         commitment = done.ready.commitment
-        if done.certificate is None:
+        if done.drop is not None:
+            records = self.drop(done.drop)
+        elif done.certificate is None:
             raise Rejected("REV-1", f"height {commitment.height} comes without its certificate")
-        records = self.follow(done.ready.proposal, done.certificate)
+        else:
+            records = self.follow(done.ready.proposal, done.certificate)
         return (*records, *self.take_reveal(commitment.height, done.reveal)[0])
 
     def take_reveal(self, height: int, reveal: Reveal | None) -> tuple[tuple[Persist, ...], Executed]:
@@ -371,7 +391,7 @@ class Follower:
 
         Raises Malformed or Rejected, and then nothing has changed."""
         ready = self._known(height)
-        if height not in self._certificates:
+        if not self._is_settled(height):
             raise Rejected("REV-1", f"height {height} is not certified")
         executed = self.replay(ready, reveal)
         return () if reveal is None else (_reveal_record(height, reveal),), executed
@@ -439,9 +459,12 @@ class Follower:
     def _can_open(self, ready: Ready) -> bool:
         height = ready.commitment.height
         shares = len(self._shares.get(height, {}))
-        return height in self._certificates and (
+        return self._is_settled(height) and (
             not ready.batch.entries or shares >= self.chain.committee_at(height).key_set.t
         )
+
+    def _is_settled(self, height: int) -> bool:
+        return height in self._certificates or height in self._drops
 
     def _run(self, ready: Ready, batch_key: BatchKey | None) -> Executed:
         """The next height on a copy of the ledger: nothing changes here until it is adopted."""
@@ -461,6 +484,7 @@ class Follower:
         return Executed(
             ready=ready,
             certificate=self._certificates.get(commitment.height),
+            drop=self._drops.get(commitment.height),
             reveal=reveal,
             opened=opened,
             receipts=receipts,
@@ -482,7 +506,7 @@ class Follower:
     def _forget(self, height: int) -> None:
         """Leave a height, and those below, to the records."""
         self.chain.forget(height)
-        for held in (self._executed, self._certificates, self._shares, self._refused):
+        for held in (self._executed, self._certificates, self._drops, self._shares, self._refused):
             for old in [at for at in held if at <= height]:
                 del held[old]
 
@@ -534,20 +558,29 @@ class Follower:
         )
         self._latest, self._states = snapshot, {state.height: snapshot}
 
+    def _is_void(self, height: int) -> bool:
+        """Whether what was certified at a height may be built on a dropped one."""
+        return any(height - MAX_UNEXECUTED <= dropped < height for dropped in self._drops)
+
     def _replay_stored(self, records: Records) -> None:
         for key, value in records.scan(PROPOSAL, start=u64(self.chain.base + 1)):
             at, root = key[:8], key[8:]
             height = int.from_bytes(at, "big")
             stored = records.get(CERTIFICATE, at)
             certificate = None if stored is None else OrderCertificate.decode(stored)
-            if certificate is not None and certificate.vote.commitment_root != root:
+            dropped = records.get(DROP, at)
+            if dropped is not None:
+                certificate = None
+                self.drop(DropCertificate.decode(dropped))
+            elif certificate is not None and certificate.vote.commitment_root != root:
                 continue  # shown to this party, but another one was certified
-            try:
-                self.chain.extend(Proposal.decode(value), recorded=True)
-            except Rejected:
-                if certificate is not None:
-                    raise
-                continue  # built on what was not certified
+            else:
+                try:
+                    self.chain.extend(Proposal.decode(value), recorded=True)
+                except Rejected:
+                    if certificate is not None and not self._is_void(height):
+                        raise
+                    continue  # built on what was not certified, or dropped
             if certificate is not None:
                 self._certificates[height] = certificate
                 self.chain.certify(height)
@@ -556,7 +589,7 @@ class Follower:
             while (waiting := self.chain.at(self._latest.height + 1)) is not None:
                 following = waiting.commitment.height
                 revealed = records.get(REVEAL, u64(following))
-                if following not in self._certificates or (waiting.batch.entries and revealed is None):
+                if not self._is_settled(following) or (waiting.batch.entries and revealed is None):
                     break
                 self.replay(waiting, None if revealed is None else Reveal.decode(revealed))
 

@@ -68,6 +68,8 @@ PLACE = "place"
 """By transaction id: the key of the commitment that has it."""
 FORCED = "forced-count"
 """By height: how many of its transactions came from the inbox, if any did."""
+DROP = "drop"
+"""By height: the abstentions that dropped it. Written by whoever follows the committee."""
 ANNOUNCED = "announced-key-set"
 SEQUENCER_CHECKPOINT = "sequencer-checkpoint"
 _ROTATE = "run `encmempool committee rotate`"
@@ -162,6 +164,7 @@ class Sequencer:
         self._places: dict[bytes, int] = {}
         self._batches: dict[int, CommittedBatch] = {}
         self._forced: dict[int, int] = {}
+        self._dropped: set[int] = set()
         self._unexecuted: list[CommittedBatch] = []
         self._executed: deque[CommittedBatch] = deque()
         self._last: CommittedBatch | None = None
@@ -178,6 +181,8 @@ class Sequencer:
         """Of the last commitment before the next one that is this sequencer's to make: its own, 0 before the first, or
         where the heights of another one end."""
         following = self._epochs.first_height if self._last is None else self._last.commitment.message.height + 1
+        while following in self._dropped:
+            following += 1
         if self._owns(following):
             return following - 1
         return next((start - 1 for start in self._own_starts() if start >= following), following - 1)
@@ -194,12 +199,32 @@ class Sequencer:
 
     @property
     def tip(self) -> tuple[int, bytes, int]:
-        """Height, root and round of its last commitment, or what the first key set starts from."""
+        """Height, root and round of its last commitment, or what the first key set starts from. Raises Rejected SEQ-5
+        while that height is dropped and not executed."""
         if self._last is None:
             first = self._epochs.at(0).key_set
             return first.start_height - 1, first.start_parent, first.start_round
-        message = self._last.commitment.message
+        message = self._newest(self._last.commitment.message)
         return message.height, message.root, message.round
+
+    def drop(self, height: int) -> None:
+        """Members abstained at a height, as the records say by now: what this sequencer committed to there and above
+        is void, and its transactions do not come back."""
+        self._dropped.add(height)
+        for held in (self._unexecuted, self._executed):  # the follower may have executed what is left of it
+            for batch in [batch for batch in held if batch.commitment.message.height >= height]:
+                self._mempool.retract(map(self._transaction, batch.tx_ids))
+                held.remove(batch)
+                self._let_go(batch)
+
+    def _newest(self, own: OrderCommitment) -> OrderCommitment:
+        """What stands at the height of the last commitment: that, or where it was dropped what the state says."""
+        if own.height not in self._dropped:
+            return own
+        executed = self._state.latest.commitment
+        if executed is None or executed.height != own.height:
+            raise Rejected("SEQ-5", f"height {own.height} is dropped, and not executed yet")
+        return executed
 
     @property
     def has_ready(self) -> bool:
@@ -274,13 +299,19 @@ class Sequencer:
         height = self._places.get(tx_id)
         if height is None and (key := self._records.get(PLACE, tx_id)) is not None:
             height = int.from_bytes(key, "big")
-        return height if height is not None and self._owns(height) else None
+        return height if height is not None and self._stands(height) else None
+
+    def dropped_at(self, tx_id: bytes) -> int | None:
+        """The height of a dropped commitment that held a transaction."""
+        key = self._records.get(PLACE, tx_id)
+        height = None if key is None else int.from_bytes(key, "big")
+        return height if height in self._dropped else None
 
     def batch(self, height: int) -> CommittedBatch | None:
         """What this sequencer committed to at a height; None where it did not, or where that is void."""
         if height in self._batches:
             return self._batches[height]
-        data = self._records.get(COMMITMENT, u64(height)) if self._owns(height) else None
+        data = self._records.get(COMMITMENT, u64(height)) if self._stands(height) else None
         return None if data is None else CommittedBatch.decode(data)
 
     def live(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
@@ -454,7 +485,7 @@ class Sequencer:
                 f"height {state.height} is executed, and not in this sequencer's records: restore the newest copy",
             )
         if self._last is not None and self._last.commitment.message.height == height - 1:
-            return self._last.commitment.message
+            return self._newest(self._last.commitment.message)
         if height == self._epochs.first_height:
             return None
         if state.height < height - 1 or state.commitment is None:
@@ -465,12 +496,15 @@ class Sequencer:
         """The round of the last commitment under these terms, or the one they start from."""
         if self._last is None or self.height < terms.key_set.start_height:
             return terms.key_set.start_round
-        return self._last.commitment.message.round
+        return self._newest(self._last.commitment.message).round
 
     def _owns(self, height: int) -> bool:
         """Whether the key set of a height names this sequencer. Where one was adopted that names another, what this
         one had committed to is void."""
         return self._epochs.at(height).key_set.sequencer == self.address
+
+    def _stands(self, height: int) -> bool:
+        return self._owns(height) and height not in self._dropped
 
     def _transaction(self, tx_id: bytes) -> EncryptedTransaction:
         return _found(self.transaction(tx_id), tx_id)
@@ -486,6 +520,7 @@ class Sequencer:
             yield SignedReceipt.decode(value)
 
     def _restore(self, *, checkpoints: bool) -> None:
+        self._dropped.update(int.from_bytes(key, "big") for key, _ in self._records.scan(DROP))
         for key, value in self._records.scan(ANNOUNCED):
             self._announced[key] = KeySet.decode(value)
         executed = self._state.latest.height
@@ -506,7 +541,11 @@ class Sequencer:
             self._next_sequence = max(self._next_sequence, checkpoint.next_sequence)
         for _, value in self._records.scan(COMMITMENT, start=u64(lowest)):
             batch = CommittedBatch.decode(value)
-            if self._owns(batch.commitment.message.height):
+            if batch.commitment.message.height in self._dropped:
+                self._last = batch
+                self._mempool.commit(map(self._transaction, batch.tx_ids))
+                self._mempool.retract(map(self._transaction, batch.tx_ids))
+            elif self._owns(batch.commitment.message.height):
                 self._append(batch, of_old=self._kept is not None and batch.commitment.message.height <= executed)
         self._drop_ended()
 

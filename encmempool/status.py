@@ -10,17 +10,17 @@ from encmempool.errors import Malformed
 from encmempool.reveal import Outcome
 from encmempool.types import Header
 
-WAITING = ("unknown", "received", "committed")
+WAITING = ("unknown", "posted", "received", "committed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Where a transaction stands.
 
-    state        unknown, received, committed, or an outcome such as executed or undecryptable
+    state        unknown, posted (to the inbox), received, committed, or an outcome such as executed or undecryptable
     sequence     of the receipt
     height       of the commitment, and `position` in its batch
-    success      of an executed transaction; `reason` of one that reverted
+    success      of an executed transaction; `reason` of one that reverted, or what an inbox entry broke
     fee          wei
     """
 

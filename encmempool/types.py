@@ -330,6 +330,14 @@ class SignedAbstain(SszObject):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DropCertificate(SszObject):
+    """Abstentions of so many members that a height can never be opened, by ascending member."""
+
+    abstention: Abstain
+    signatures: Annotated[tuple[Signature, ...], Limit(MAX_MEMBERS)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Opened(SszObject):
     """What became of one position of a batch; plaintext_root is zero if nothing was opened."""
 

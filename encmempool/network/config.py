@@ -37,6 +37,7 @@ from encmempool.errors import EnvironmentProblem, Malformed
 from threshold.curve import BACKENDS
 
 ROLES = ("sequencer", "member", "auditor")
+STALL_POLICIES = ("halt", "expire")
 _STORES = ("sqlite://", "sqlite+pysqlite://", "postgresql+psycopg://")
 _HOST_AND_PORT = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII)
 _LAST_PORT = 65_535
@@ -71,6 +72,14 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StallSettings:
+    """What a member does about a height that gathers no certificate: nothing (`halt`), or abstain after so long."""
+
+    policy: str = "halt"
+    after_s: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
     requests_per_s: float = 200.0
     burst: int = 400
@@ -99,6 +108,7 @@ class NodeConfig:
     store: StoreSettings = StoreSettings()
     tls: TlsSettings | None = None
     pace: Pace = Pace()
+    stall: StallSettings = StallSettings()
     limits: LimitSettings = LimitSettings()
     clock: ClockSettings = ClockSettings()
 
@@ -143,6 +153,7 @@ def _config(document: dict[str, Any], folder: Path) -> NodeConfig:
     sections = {
         "store": _section(StoreSettings, document.pop("store", {}), "store", folder),
         "pace": _section(Pace, pace, "commitments", folder),
+        "stall": _section(StallSettings, document.pop("stall", {}), "stall", folder),
         "limits": _section(LimitSettings, document.pop("limits", {}), "limits", folder),
         "clock": _section(ClockSettings, document.pop("clock", {}), "clock", folder),
         "tls": _section(TlsSettings, tls, "tls", folder) if (tls := document.pop("tls", None)) is not None else None,
@@ -201,6 +212,8 @@ def _check(config: NodeConfig) -> None:
         raise Malformed(f"role is {_shown(config.role)}: it is one of {', '.join(ROLES)}")
     if config.backend is not None and config.backend not in BACKENDS:
         raise Malformed(f"backend is {_shown(config.backend)}: it is one of {', '.join(BACKENDS)}")
+    if config.stall.policy not in STALL_POLICIES:
+        raise Malformed(f"stall.policy is {_shown(config.stall.policy)}: it is one of {', '.join(STALL_POLICIES)}")
     if _port_of(config.listen) is None:
         raise Malformed(f"listen is {_shown(config.listen)}: a host and a port such as 127.0.0.1:7101 are expected")
     _check_addresses(config)
@@ -266,6 +279,7 @@ def _check_numbers(config: NodeConfig) -> None:
     pace, limits = config.pace, config.limits
     counts: dict[str, int | None] = {
         **{f"commitments.{entry.name}": getattr(pace, entry.name) for entry in fields(pace)},
+        "stall.after_s": config.stall.after_s,
         "limits.burst": limits.burst,
         "limits.connections": limits.connections,
         "store.max_pages": config.store.max_pages,

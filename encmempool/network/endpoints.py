@@ -13,9 +13,11 @@ from typing import Any, TypeAlias
 
 from encmempool.errors import Malformed
 from encmempool.evidence import Evidence
+from encmempool.forced import InboxEntry
 from encmempool.json_form import COMPONENTS, decimal, decimal_schema, hex_schema, hexadecimal, json_schemas
 from encmempool.network.ceremonies import CeremonyState, SignedCeremonyMessage, SignedPlan
 from encmempool.network.wire import (
+    AbstentionList,
     ErasureList,
     EvidenceList,
     Gossip,
@@ -39,6 +41,7 @@ from encmempool.types import (
     Proposal,
     Reveal,
     ShareRelease,
+    SignedAbstain,
     SignedCommitment,
     SignedErasure,
     SignedKeySet,
@@ -129,6 +132,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "height": _HEIGHT,
         "block": either(number(), word("head"), _HASH),
         "epoch": number(example="1"),
+        "index": number(),
         "address": octets(20),
         "tx_id": _HASH,
         "root": _HASH,
@@ -573,6 +577,33 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Hand over a member's statement that it erased a share",
         tag="peers",
         request=SignedErasure,
+    ),
+    Endpoint(
+        name="abstentions",
+        method="GET",
+        path="/v1/abstentions",
+        summary="Members' abstentions, which bar their shares at a height",
+        tag="chain",
+        response=AbstentionList,
+        response_limit_bytes=16 * MIB,
+    ),
+    Endpoint(
+        name="submit_abstention",
+        method="POST",
+        path="/v1/abstentions",
+        summary="Hand over a member's abstention",
+        tag="peers",
+        request=SignedAbstain,
+        peers_only=True,
+    ),
+    Endpoint(
+        name="inbox_entry",
+        method="GET",
+        path="/v1/inbox/{index}",
+        summary="What was posted to the inbox on the chain below, once it is deep enough",
+        tag="chain",
+        response=InboxEntry,
+        response_limit_bytes=MIB,
     ),
     Endpoint(
         name="open_ceremony",

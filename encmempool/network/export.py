@@ -51,6 +51,7 @@ class RemoteHistory:
             self._committed |= {transaction.tx_id for transaction in record.proposal.transactions}
             yield PublishedHeight(
                 proposal=record.proposal,
+                drop=record.drop[0] if record.drop else None,
                 certificate=record.certificate[0] if record.certificate else None,
                 shares=record.shares,
                 reveal=record.reveal[0] if record.reveal else None,

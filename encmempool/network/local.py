@@ -15,7 +15,7 @@ from pathlib import Path
 
 from encmempool import genesis as development
 from encmempool.audit import PublishedHeight
-from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member
+from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member, abstentions_needed
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.forced import InboxEntry, InboxView, NoInbox, known_entry
 from encmempool.home import Home, Password, WrongPassword
@@ -32,11 +32,12 @@ from encmempool.keysets import (
 from encmempool.network.ceremony import check_committee, generate_keys, sign_by_members
 from encmempool.ordering import Policy
 from encmempool.reveal import Executed, Follower, Stage, no_stage
-from encmempool.sequencer import Sequencer
+from encmempool.sequencer import DROP, Sequencer
 from encmempool.store import Store, perform
 from encmempool.types import (
     Allocation,
     Deadlines,
+    DropCertificate,
     EncryptedTransaction,
     Genesis,
     KeySet,
@@ -416,6 +417,28 @@ class LocalNetwork:
             for send in sends:
                 self._publish(ShareRelease.decode(_sent(send).message))
 
+    def abstain(self, height: int, *, members: Sequence[int] | None = None) -> bool:
+        """Members bar their shares at a height; whether that drops it. Raises Rejected if one may not."""
+        committee, signed = self.committee_at(height), {}
+        for seat in self.seats_of(committee):
+            if members is None or seat.member.index in members:
+                (send,) = self._perform(seat.member.abstain(height), seat.store)
+                signed[seat.member.index] = SignedAbstain.decode(_sent(send).message)
+        if len(signed) < abstentions_needed(committee.key_set):
+            return False
+        message = next(iter(signed.values())).message
+        certificate = DropCertificate(
+            abstention=message, signatures=tuple(each.signature for _, each in sorted(signed.items()))
+        )
+        records = self.follower.drop(certificate)
+        for store, sequencer in map(self._sequencer_of, [each.address for each in self.sequencers]):
+            self._perform([record for record in records if record.kind == DROP], store)
+            sequencer.drop(height)
+        for store, follower in self._followers.values():
+            self._perform(follower.drop(certificate), store)
+        self._perform(records, self._archive)
+        return True
+
     def execute(self) -> tuple[Executed, ...]:
         """Everyone combines what was published and runs it."""
         self.load()
@@ -456,6 +479,7 @@ class LocalNetwork:
             executed = self.follower.executed_at(height)
             yield PublishedHeight(
                 proposal=self.proposal(height),
+                drop=executed.drop if executed else None,
                 certificate=self.follower.certificate(height),
                 shares=self.follower.shares(height),
                 reveal=executed.reveal if executed else None,
@@ -466,7 +490,10 @@ class LocalNetwork:
         return tuple(pair for sequencer in self.sequencers for pair in sequencer.uncommitted())
 
     def proposal(self, height: int) -> Proposal:
-        """What the sequencer of a committed height sent to the members."""
+        """What the sequencer of a committed height sent to the members, or what stands in a dropped one's place."""
+        executed = self.follower.executed_at(height)
+        if executed is not None:
+            return executed.ready.proposal
         sequencer = self.sequencer_named(self.committee_at(height).key_set.sequencer)
         batch = sequencer.batch(height)
         if batch is None:

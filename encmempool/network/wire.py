@@ -13,11 +13,13 @@ from encmempool.ssz import U8, U16, U64, U256, ByteList, Hash, Limit, Signature,
 from encmempool.types import (
     MAX_BATCH,
     MAX_MEMBERS,
+    DropCertificate,
     EncryptedTransaction,
     KeySet,
     OrderCertificate,
     Proposal,
     Reveal,
+    SignedAbstain,
     SignedErasure,
     SignedKeySet,
     SignedReceipt,
@@ -71,6 +73,7 @@ class HeightRecord(SszObject):
     certificate: Annotated[tuple[OrderCertificate, ...], Limit(1)]
     shares: Annotated[tuple[SignedShare, ...], Limit(MAX_MEMBERS)]
     reveal: Annotated[tuple[Reveal, ...], Limit(1)]
+    drop: Annotated[tuple[DropCertificate, ...], Limit(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,11 @@ class ShareList(SszObject):
 @dataclass(frozen=True, kw_only=True)
 class ErasureList(SszObject):
     erasures: Annotated[tuple[SignedErasure, ...], Limit(MAX_KEY_SETS * MAX_MEMBERS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstentionList(SszObject):
+    abstentions: Annotated[tuple[SignedAbstain, ...], Limit(MAX_KEY_SETS * MAX_MEMBERS)]
 
 
 @dataclass(frozen=True, kw_only=True)

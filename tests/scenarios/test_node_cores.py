@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from encmempool import audit
 from encmempool.committee import SHARE, VOTE, vote_for
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected, StorageError
 from encmempool.evidence import ConflictingVotes, Evidence, WrongShare, examine
@@ -37,6 +38,7 @@ from encmempool.network.observation import Log
 from encmempool.network.peer import PeerProblem
 from encmempool.network.wire import Gossip, HeightRecord, SignedOrder, SuccessorOrder
 from encmempool.types import (
+    Abstain,
     BatchList,
     DecryptionShare,
     Erasure,
@@ -44,6 +46,7 @@ from encmempool.types import (
     Proposal,
     Reveal,
     ShareRelease,
+    SignedAbstain,
     SignedCommitment,
     SignedErasure,
     SignedReceipt,
@@ -63,6 +66,7 @@ ENTRANCES = {
     "submit_evidence": "take_evidence",
     "submit_erasure": "take_erasure",
     "gossip": "take_gossip",
+    "submit_abstention": "take_abstention",
 }
 """What a node does with a message, by the endpoint that takes it."""
 
@@ -130,6 +134,7 @@ class Node:
                     identity,
                     committees=lambda: self.core.committees,
                     state=self.core.state,
+                    inbox=self.core.inbox,
                     clock_ms=self.net.clock,
                 )
 
@@ -164,6 +169,9 @@ class Node:
 
     def publish(self, out):
         self.happened += out.happenings
+        for happening in out.happenings:
+            if happening.name == "dropped" and self.order is not None:
+                self.order.drop(happening.fields["height"])
         for endpoint, message in out.messages:
             self.net.post(self.name, endpoint, message)
 
@@ -840,6 +848,7 @@ def record_of(proposal, *, certificate=None, shares=(), reveal=None, votes=()):
         certificate=(certificate,) if certificate else (),
         shares=shares,
         reveal=(reveal,) if reveal else (),
+        drop=(),
     )
 
 
@@ -1724,3 +1733,185 @@ def test_restored_member_finds_its_floor_again_after_a_full_disk_net_5(net, monk
         assert service.core._floor == 3 + 2 * MAX_UNEXECUTED
         assert not service.core.is_restored
         assert store.writes == 2
+
+
+# --- heights that are given up
+
+
+def one(net, person, nonce=0):
+    """A transfer of one person's."""
+    return (net.world.transfer(net.world.people[person], nonce, valid_until=10**6),)
+
+
+def abstain_all(net, after_ms=1_000):
+    """Members see their clocks go on and nothing else."""
+    for node in net.members:
+        if node.up:
+            node.act(node.core.abstain_stalled, after_ms)
+    net.clock.now_ms += after_ms
+    for node in net.members:
+        if node.up:
+            node.act(node.core.abstain_stalled, after_ms)
+
+
+def stall(net, *transactions):
+    """A commitment that nobody but the sequencer gets to see in full: its members cannot vote."""
+    proposal = net.commit(*transactions)
+    net.letters = deque(letter for letter in net.letters if letter.endpoint != "propose")
+    net.deliver_all()
+    for node in net.members:
+        node.core.head = max(node.core.head, proposal.commitment.message.height)
+    return proposal
+
+
+def test_height_without_a_certificate_is_dropped_and_the_network_goes_on_drp_1(net):
+    net.run(*one(net, 0))
+    lost = stall(net, *one(net, 0, 1))
+    abstain_all(net)
+    net.settle(2)
+    assert all(node.told("dropped") == [{"height": 2}] for node in net.up())
+    net.run()
+    net.require_agreement()
+    sender = lost.transactions[0].header.sender
+    assert net.sequencer.core.follower.latest.nonce(sender) == 1
+    status = net.sequencer.order.status(lost.transactions[0].tx_id, net.sequencer.core.history)
+    assert (status.state, status.height) == ("dropped", 2)
+    again = one(net, 0, 1)
+    net.run(*again)
+    assert net.sequencer.core.follower.latest.nonce(sender) == 2
+
+
+def test_height_that_waits_less_than_the_stall_is_not_given_up(net):
+    stall(net, *one(net, 0))
+    for node in net.members:
+        node.act(node.core.abstain_stalled, 10**9)
+        node.act(node.core.abstain_stalled, 10**9)
+    assert not any(node.told("abstained") for node in net.up())
+
+
+def test_two_abstentions_of_four_drop_nothing_and_two_votes_certify_nothing(net):
+    proposal = net.commit(*one(net, 0))
+    kept = [letter for letter in net.letters if letter.recipient in ("member-1", "member-2", "sequencer")]
+    net.letters = deque(kept)
+    net.deliver_all()
+    for node in net.members[2:]:
+        node.core.head = 1
+        node.act(node.core.abstain_stalled, 0)
+    net.deliver_all()
+    assert not any(node.told("dropped") or node.height for node in net.up())
+    for node in net.members[:1]:
+        node.act(node.core.abstain_stalled, 0)
+    net.settle(1)
+    assert net["auditor"].core.history.reveal(1) is None
+    assert proposal.transactions[0].header.nonce == 0
+    net.require_agreement()
+
+
+def test_dropped_batch_can_never_be_opened_afterwards_shr_2(net):
+    """The certificate comes later: three of four members abstained, and none of them makes a share."""
+    lost = stall(net, *one(net, 0))
+    abstain_all(net)
+    net.settle(1)
+    late = certificate_of(net, lost.commitment.message)
+    for node in net.members:
+        member = node.core.member_of(node.core.follower.committee)
+        assert refusal(lambda role=member: role.vote(lost, now_ms=net.clock())) == "VOT-10"
+        assert refusal(member.release, late) in ("SHR-2", "CRT-3")
+    for node in net.up():
+        node.act(node.core.take_share, release_of(net, 4, lost, certificate=late))
+        node.act(node.core.take_height, record_of(lost, certificate=late))
+        assert (node.height, node.core.history.reveal(1)) == (1, None)
+    net.require_one_signature()
+
+
+def test_member_that_abstained_releases_nothing_that_is_built_on_that_height_shr_4(net):
+    first, second = net.commit(*one(net, 0)), net.commit(*one(net, 1))
+    member = net["member-1"].core
+    member.take_proposal(first)
+    member.take_proposal(second)
+    role = member.member_of(member.follower.committee)
+    member._perform(role.abstain(1))
+    for proposal in (first, second):
+        member.take_vote(vote_of(net, 2, proposal.commitment.message))
+        member.take_vote(vote_of(net, 3, proposal.commitment.message))
+    for proposal, rule in ((first, "SHR-2"), (second, "SHR-4")):
+        assert refusal(role.release, certificate_of(net, proposal.commitment.message)) == rule
+
+
+def test_member_that_released_above_does_not_abstain_below_shr_4(net):
+    first, second = net.commit(*one(net, 0)), net.commit(*one(net, 1))
+    member = net["member-1"].core
+    member.take_proposal(first)
+    member.take_proposal(second)
+    role = member.member_of(member.follower.committee)
+    member._perform(role.release(certificate_of(net, second.commitment.message)))
+    assert refusal(role.abstain, 1) == "SHR-4"
+
+
+def test_heights_built_on_a_dropped_one_are_dropped_as_well_and_their_senders_are_free(net):
+    lost = [stall(net, *one(net, person)) for person in range(3)]
+    abstain_all(net)
+    net.settle(3)
+    net.run(*one(net, 5))
+    net.require_agreement()
+    state = net.sequencer.core.follower.latest
+    assert [state.nonce(proposal.transactions[0].header.sender) for proposal in lost] == [0, 0, 0]
+    assert net.sequencer.order.sequencer.next_nonce(lost[0].transactions[0].header.sender) == 0
+
+
+def test_restarts_find_dropped_heights_as_they_were(net):
+    net.run(*one(net, 0))
+    stall(net, *one(net, 0, 1))
+    abstain_all(net)
+    net.settle(2)
+    roots = [node.core.follower.latest.root for node in net.up()]
+    for node in net.up():
+        node.restart()
+    assert [node.core.follower.latest.root for node in net.up()] == roots
+    net.run(*one(net, 2))
+    net.require_agreement()
+
+
+def test_node_that_was_away_takes_a_dropped_height_from_others_net_3(net):
+    net["auditor"].up = False
+    stall(net, *one(net, 0))
+    abstain_all(net)
+    net.settle(1)
+    net.run(*one(net, 1))
+    net["auditor"].up = True
+    net["auditor"].core.head = 2
+    net.settle()
+    net.require_agreement()
+
+
+def test_abstention_of_a_stranger_or_another_committee_counts_for_nothing_drp_1(net):
+    committee = net["auditor"].core.follower.committee
+    message = Abstain(committee_id=committee.committee_id, height=1)
+    stranger = SignedAbstain(message=message, signature=net.world.sign(net.world.stranger, message))
+    assert refusal(net["auditor"].core.take_abstention, stranger) == "DRP-1"
+    other = Abstain(committee_id=b"\1" * 32, height=1)
+    signed = SignedAbstain(message=other, signature=net.world.sign(net.world.member_identity(1), other))
+    assert refusal(net["auditor"].core.take_abstention, signed) == "DRP-1"
+
+
+def test_commitment_that_comes_after_its_height_was_dropped_is_no_evidence(net):
+    lost = stall(net, *one(net, 0))
+    abstain_all(net)
+    net.settle(1)
+    for node in net.up():
+        node.act(node.core.take_proposal, lost)
+    assert all(node.evidence == set() for node in net.up())
+
+
+def test_history_with_a_dropped_height_is_verified_from_outside(world):
+    network = world.network
+    world.run_height(world.encrypt(world.payload(world.people[0]), world.people[0]))
+    network.submit(world.encrypt(world.payload(world.people[1]), world.people[1]).encoded)
+    network.commit()
+    assert network.abstain(2)
+    network.execute()
+    world.run_height(world.encrypt(world.payload(world.people[2]), world.people[2]))
+    history = audit.export(world.restart())
+    report = audit.verify(history)
+    assert (report.heights, report.executed_height, report.dropped, report.transactions) == (3, 3, (2,), 2)
+    assert report.pending == 1

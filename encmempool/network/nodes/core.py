@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from encmempool.committee import Ballot, check_votes
+from encmempool.committee import UNSIGNED, Ballot, abstentions_needed, check_votes
 from encmempool.errors import Malformed, Rejected, StorageError
 from encmempool.evidence import (
     ConflictingCommitments,
@@ -27,22 +27,36 @@ from encmempool.evidence import (
     WrongShare,
     examine,
 )
+from encmempool.forced import InboxEntry, StoredInbox
 from encmempool.home import Home
 from encmempool.keysets import Committee
 from encmempool.mempool import MAX_UNEXECUTED, StateAt, StateView
 from encmempool.network.local import load_committees
-from encmempool.network.nodes.history import EVIDENCE, EXECUTED_AT, HEARD_ERASURE, OUTCOMES, History
+from encmempool.network.nodes.history import (
+    EVIDENCE,
+    EXECUTED_AT,
+    HEARD_ABSTENTION,
+    HEARD_ERASURE,
+    OUTCOMES,
+    PASSED,
+    POSTED,
+    History,
+)
 from encmempool.network.wire import ExecutionOutcome, HeightOutcomes, HeightRecord
 from encmempool.reveal import CHECKPOINT, Executed, Follower, NotEnoughShares, Outcome
 from encmempool.ssz import SszObject
 from encmempool.store import Store, perform
 from encmempool.types import (
     BatchList,
+    DropCertificate,
+    EncryptedTransaction,
     Genesis,
     OrderCertificate,
+    OrderCommitment,
     Proposal,
     Reveal,
     ShareRelease,
+    SignedAbstain,
     SignedCommitment,
     SignedErasure,
     SignedKeySet,
@@ -104,6 +118,8 @@ class Core:
         self._early: dict[int, Proposal] = {}
         self._wanted: dict[int, OrderCertificate] = {}
         self._found: dict[tuple[object, ...], Finding] = {}
+        self._abstained: dict[int, dict[int, SignedAbstain]] = {}
+        self.inbox = StoredInbox(store)
         self.load()
 
     # --- loading
@@ -135,9 +151,12 @@ class Core:
 
     def _restore(self, committees: tuple[Committee, ...]) -> None:
         first, *successors = committees
-        self._follower = Follower(first, successors=successors, records=self.store, kept=KEPT_HEIGHTS)
+        self._follower = Follower(first, successors=successors, records=self.store, inbox=self.inbox, kept=KEPT_HEIGHTS)
         self._ballots = {committee.committee_id: Ballot(committee) for committee in committees}
         self.head = max(self.head, self._follower.chain.next_height - 1)
+        self._abstained.clear()
+        for _, value in self.store.scan(HEARD_ABSTENTION):
+            self._count_abstention(SignedAbstain.decode(value))
         self._stale = False
 
     @property
@@ -170,8 +189,7 @@ class Core:
         if self._is_conflict(proposal.commitment, out) or height <= self.executed_height:
             return out
         self.head = max(self.head, height)
-        chain = self.follower.chain
-        if height > chain.next_height or commitment.executed_height > self.executed_height:
+        if not self._is_checkable(commitment):
             self._keep_early(proposal)
         else:
             self._propose(proposal, out)
@@ -221,6 +239,11 @@ class Core:
         out = self._begin()
         height = record.proposal.commitment.message.height
         is_next = height == self.executed_height + 1
+        if record.drop:
+            if is_next and record.drop[0].abstention.height == height:
+                self._drop(record.drop[0], out)
+                self._go_on(out)
+            return out
         if height <= self.executed_height or not (is_next or self.follower.chain.at(height)):
             return self.take_proposal(record.proposal)
         if record.certificate:
@@ -261,6 +284,81 @@ class Core:
         for vote in votes:
             with suppress(Rejected):
                 yield self.take_vote(vote)
+
+    def take_abstention(self, signed: SignedAbstain) -> Outbox:
+        """Keep and pass on a member's abstention; enough of them drop the height. Raises Rejected DRP-1."""
+        out = self._begin()
+        height = signed.message.height
+        self._require_near(height)
+        committee = self.follower.chain.committee_at(height)
+        if signed.message.committee_id != committee.committee_id:
+            raise Rejected("DRP-1", "the abstention is of another committee than that of its height")
+        member = committee.signing_member(signed.message, signed.signature, rule="DRP-1")
+        if height <= self.executed_height or member in self._abstained.get(height, {}):
+            return out
+        key = committee.committee_id + u64(height) + u16(member)
+        self._perform([Persist(kind=HEARD_ABSTENTION, key=key, value=signed.encoded)])
+        self._count_abstention(signed)
+        out.note("abstained", height=height, member=member)
+        out.tell("submit_abstention", signed)
+        self._go_on(out)
+        return out
+
+    def _count_abstention(self, signed: SignedAbstain) -> None:
+        height = signed.message.height
+        if height > self._follower.latest.height:
+            committee = self._follower.chain.committee_at(height)
+            member = committee.signing_member(signed.message, signed.signature, rule="DRP-1")
+            self._abstained.setdefault(height, {})[member] = signed
+
+    def _drop_abandoned(self, out: Outbox) -> None:
+        """Heights at which enough members abstained, from the first that is not settled on."""
+        for height in sorted(self._abstained):
+            by_member = self._abstained[height]
+            needed = abstentions_needed(self.follower.chain.committee_at(height).key_set)
+            if height <= self.executed_height or len(by_member) < needed:
+                continue
+            signed = [by_member[member] for member in sorted(by_member)]
+            self._drop(
+                DropCertificate(abstention=signed[0].message, signatures=tuple(each.signature for each in signed)), out
+            )
+
+    def _drop(self, certificate: DropCertificate, out: Outbox) -> None:
+        height = certificate.abstention.height
+        try:
+            records = self.follower.drop(certificate)
+        except Rejected as error:
+            if error.rule != "DRP-3":  # the height below comes first
+                raise
+            return
+        if records:
+            self._perform(records)
+            self._after_drop(height, out)
+
+    def _after_drop(self, height: int, out: Outbox) -> None:
+        for held in (self._early, self._wanted):
+            held.pop(height, None)
+        out.note("dropped", height=height)
+
+    def take_inbox(self, head: int, entries: tuple[InboxEntry, ...]) -> Outbox:
+        """What the chain below shows, up to a block that is deep enough: no more changes there."""
+        out = self._begin()
+        self._perform([*self.inbox.records_of(entries), *self._posted(entries)])
+        self.inbox.advance(head, entries)
+        for entry in entries:
+            out.note("posted", index=entry.index, l1_block=entry.l1_block)
+        self._go_on(out)
+        return out
+
+    def _posted(self, entries: Iterable[InboxEntry]) -> list[Persist]:
+        """Where each transaction was posted first."""
+        found: dict[bytes, int] = {}
+        for entry in entries:
+            with suppress(Malformed):
+                tx_id = EncryptedTransaction.decode(entry.data).tx_id
+                if self.history.posted(tx_id) is None:
+                    found.setdefault(tx_id, entry.index)
+        return [Persist(kind=POSTED, key=tx_id, value=u64(index)) for tx_id, index in found.items()]
 
     def take_evidence(self, evidence: Evidence) -> Outbox:
         """Judge and keep evidence, and pass on what is new."""
@@ -369,6 +467,18 @@ class Core:
         self._adopt((), waiting, out)
         return out
 
+    def _is_checkable(self, commitment: OrderCommitment) -> bool:
+        """Whether the height below, the state and the block of L1 that it names are known here."""
+        return (
+            commitment.height <= self.follower.chain.next_height
+            and commitment.executed_height <= self.executed_height
+            and not self._is_ahead_on_l1(commitment)
+        )
+
+    def _is_ahead_on_l1(self, commitment: OrderCommitment) -> bool:
+        window = self.committees[0].genesis.deadlines.force_l1_blocks
+        return window > 0 and commitment.l1_block > self.inbox.head
+
     def _propose(self, proposal: Proposal, out: Outbox) -> None:
         known = self.follower.chain.at(proposal.commitment.message.height)
         if known is None:
@@ -462,11 +572,12 @@ class Core:
     def _go_on(self, out: Outbox) -> None:
         """Open what can be opened, then check what waited for that."""
         while True:
+            self._drop_abandoned(out)
             self._use_wanted(out)
             self._advance(out)
             following = self.follower.chain.next_height
             proposal = self._early.pop(following, None)
-            if proposal is None or proposal.commitment.message.executed_height > self.executed_height:
+            if proposal is None or not self._is_checkable(proposal.commitment.message):
                 if proposal is not None:
                     self._early[following] = proposal
                 break
@@ -477,8 +588,9 @@ class Core:
                 break
         for height in [h for h in self._early if h <= self.executed_height]:
             del self._early[height]
-        for height in [h for h in self._wanted if h <= self.executed_height]:
-            del self._wanted[height]
+        for held in (self._wanted, self._abstained):
+            for height in [h for h in held if h <= self.executed_height]:
+                del held[height]
 
     def _use_wanted(self, out: Outbox) -> None:
         """Certificates that came before their commitment was checked."""
@@ -555,7 +667,7 @@ class Core:
     def _is_conflict(self, signed: SignedCommitment, out: Outbox) -> bool:
         """Whether another commitment for the height is known here: then both are evidence."""
         known = self._commitment(signed)
-        if known is None or known.message == signed.message:
+        if known is None or known.message == signed.message or known.signature == UNSIGNED:
             return False
         self._found_conflict(ConflictingCommitments(first=known, second=signed), out)
         return True
@@ -657,4 +769,5 @@ def _outcome_records(done: Executed) -> list[Persist]:
     return [
         Persist(kind=OUTCOMES, key=u64(height), value=outcomes.encoded),
         *(Persist(kind=EXECUTED_AT, key=t.tx_id, value=u64(height)) for t in transactions),
+        *(Persist(kind=PASSED, key=u64(p.index), value=u64(height) + p.rule.encode()) for p in done.ready.passed),
     ]

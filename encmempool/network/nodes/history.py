@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from encmempool.committee import ABSTENTION, PROPOSAL
+from encmempool.committee import PROPOSAL, UNSIGNED
+from encmempool.forced import InboxEntry, StoredInbox, known_entry
 from encmempool.network.wire import HeightOutcomes, HeightRecord
 from encmempool.reveal import CERTIFICATE, REVEAL, SHARE
-from encmempool.sequencer import RECEIPT, RECEIPT_OF, TRANSACTION
+from encmempool.sequencer import DROP, RECEIPT, RECEIPT_OF, TRANSACTION
 from encmempool.store import Records
 from encmempool.types import (
+    DropCertificate,
     EncryptedTransaction,
     OrderCertificate,
     Proposal,
@@ -26,6 +28,11 @@ OUTCOMES = "outcomes"
 EXECUTED_AT = "executed-at"
 EVIDENCE = "evidence"
 HEARD_ERASURE = "heard-erasure"
+HEARD_ABSTENTION = "heard-abstention"
+POSTED = "posted"
+"""By transaction id: the index of its first entry in the inbox."""
+PASSED = "passed-entry"
+"""By index of an entry that was passed over: the height that did it, and the requirement it misses."""
 
 
 class History:
@@ -37,12 +44,18 @@ class History:
         return None if data is None else OrderCertificate.decode(data)
 
     def proposal(self, height: int) -> Proposal | None:
-        """The certified one; before a certificate is there, any that this node has checked."""
+        """The certified one, or what stands in a dropped one's place; before that any that this node has checked."""
+        if self.drop(height) is not None:
+            return next((p for p in self.proposals(height) if p.commitment.signature == UNSIGNED), None)
         certificate = self.certificate(height)
         if certificate is not None:
             data = self._records.get(PROPOSAL, u64(height) + certificate.vote.commitment_root)
             return None if data is None else Proposal.decode(data)
         return next(self.proposals(height), None)
+
+    def drop(self, height: int) -> DropCertificate | None:
+        data = self._records.get(DROP, u64(height))
+        return None if data is None else DropCertificate.decode(data)
 
     def proposals(self, height: int) -> Iterator[Proposal]:
         """Every one of a height that this node has checked."""
@@ -77,13 +90,16 @@ class History:
         proposal = self.proposal(height)
         if proposal is None:
             return None
-        certificate, reveal = self.certificate(height), self.reveal(height)
+        certificate, reveal, drop = self.certificate(height), self.reveal(height), self.drop(height)
+        if drop is not None:
+            return HeightRecord(proposal=proposal, votes=(), certificate=(), shares=(), reveal=(), drop=(drop,))
         return HeightRecord(
             proposal=proposal,
             votes=() if certificate else votes,
             certificate=(certificate,) if certificate else (),
             shares=self.shares(height),
             reveal=(reveal,) if reveal else (),
+            drop=(),
         )
 
     def receipt(self, tx_id: bytes) -> SignedReceipt | None:
@@ -97,7 +113,22 @@ class History:
         return None if data is None else EncryptedTransaction.decode(data)
 
     def abstentions(self) -> tuple[SignedAbstain, ...]:
-        return tuple(SignedAbstain.decode(value) for _, value in self._records.scan(ABSTENTION))
+        """Those heard of heights that were not executed then."""
+        return tuple(SignedAbstain.decode(value) for _, value in self._records.scan(HEARD_ABSTENTION))
+
+    def posted(self, tx_id: bytes) -> int | None:
+        """The index of a transaction's entry in the inbox."""
+        data = self._records.get(POSTED, tx_id)
+        return None if data is None else int.from_bytes(data, "big")
+
+    def passed(self, index: int) -> tuple[int, str] | None:
+        """The height that passed an entry over, and the requirement it misses."""
+        data = self._records.get(PASSED, u64(index))
+        return None if data is None else (int.from_bytes(data[:8], "big"), data[8:].decode())
+
+    def inbox_entry(self, index: int) -> InboxEntry:
+        """One that was posted. Raises Rejected FRC-1."""
+        return known_entry(StoredInbox(self._records), index)
 
     def erasures(self) -> tuple[SignedErasure, ...]:
         return tuple(SignedErasure.decode(value) for _, value in self._records.scan(HEARD_ERASURE))

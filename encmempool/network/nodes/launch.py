@@ -107,6 +107,7 @@ def _service(
                 identity,
                 committees=lambda: core.committees,
                 state=core.state,
+                inbox=core.inbox,
                 clock_ms=clock_ms,
             )
             return SequencerService(config, core, sequencer, log=log, address=address)

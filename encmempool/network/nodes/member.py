@@ -29,6 +29,7 @@ from encmempool.types import (
     OrderCertificate,
     Proposal,
     ShareRelease,
+    SignedAbstain,
     SignedErasure,
     SignedKeySet,
     SignedReceipt,
@@ -67,6 +68,7 @@ class MemberCore(Core):
         self._members: dict[bytes, Member | None] = {}
         self._held: dict[bytes, tuple[EncryptedTransaction, SignedReceipt]] = {}
         self._held_bytes = 0
+        self._stalled: tuple[int, int] | None = None
         self._marker = home.path / ROLE / RESTORED
         self._floor = max((int.from_bytes(key, "big") for key, _ in store.scan(FLOOR)), default=0)
         super().__init__(home, store, role=ROLE, backend=backend, clock_ms=clock_ms)
@@ -159,6 +161,27 @@ class MemberCore(Core):
         following = super().nudge()
         out.messages += following.messages
         out.happenings += following.happenings
+        return out
+
+    def abstain_stalled(self, after_ms: int) -> Outbox:
+        """Abstain at the heights that were committed to and gather no certificate, once the first of them has waited
+        for so long."""
+        out = self._begin()
+        chain, now_ms = self.follower.chain, self.clock_ms()
+        first = chain.certified + 1
+        if self._stalled is None or self._stalled[0] != first or self.head < first:
+            self._stalled = (first, now_ms)
+        if now_ms - self._stalled[1] < after_ms:
+            return out
+        for height in range(first, self.head + 1):
+            member = self.member_of(chain.committee_at(height))
+            if member is None or not self._may_act(height):
+                continue
+            with suppress(Rejected):  # it has released a share there or above
+                (send,) = self._perform(member.abstain(height))
+                heard = self.take_abstention(SignedAbstain.decode(_sent(send).message))
+                out.messages += heard.messages
+                out.happenings += heard.happenings
         return out
 
     def sign_successor(self, key_set: KeySet) -> SignedKeySet:

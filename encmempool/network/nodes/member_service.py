@@ -34,7 +34,8 @@ class MemberService(Service):
         self._sending: set[asyncio.Task[None]] = set()
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        return [*super().work(), self._return(), self._attend()]
+        expiring = [self._expire()] if self.config.stall.policy == "expire" else []
+        return [*super().work(), self._return(), self._attend(), *expiring]
 
     def close(self) -> None:
         self._thread.submit(self._desk.close).result()
@@ -59,6 +60,14 @@ class MemberService(Service):
             return
         if self.core.is_restored:
             await self._find_floor()
+
+    async def _expire(self) -> None:
+        """Give up heights that do not get anywhere."""
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            if self.core.has_network:
+                with suppress(StorageError, Conflict):
+                    await self.act(self.core.abstain_stalled, self.config.stall.after_s * 1_000)
 
     async def _find_floor(self) -> None:
         """After a restore: ask until t members have shown how far they are, by certificates."""

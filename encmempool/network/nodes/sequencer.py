@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from encmempool.errors import Malformed, Rejected, StorageError
+from encmempool.forced import InboxView
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.mempool import StateView
 from encmempool.network.nodes.history import History
 from encmempool.network.wire import Gossip
+from encmempool.reveal import Outcome
 from encmempool.sequencer import SEQUENCER_CHECKPOINT, Sequencer
 from encmempool.status import Status, never_committed
 from encmempool.store import Store, perform
@@ -34,6 +36,7 @@ class SequencerCore:
         *,
         committees: Callable[[], tuple[Committee, ...]],
         state: StateView,
+        inbox: InboxView,
         clock_ms: Callable[[], int],
     ) -> None:
         """`committees` and `state` are those of the node's follower, as they are at the moment of the call."""
@@ -41,6 +44,7 @@ class SequencerCore:
         self._identity = identity
         self._committees = committees
         self._state = state
+        self._inbox = inbox
         self._clock_ms = clock_ms
         self._checkpoint_height = 0
         self._sequencer: Sequencer | None = None
@@ -57,6 +61,7 @@ class SequencerCore:
                 verifier=_Verifier(self._committees),
                 state=self._state,
                 records=self._store,
+                inbox=self._inbox,
                 kept=1,
             )
         return self._sequencer
@@ -148,6 +153,8 @@ class SequencerCore:
         if receipt is None or transaction is None:
             return Status(tx_id=tx_id, state="unknown")
         sequence = receipt.message.sequence
+        if (dropped := sequencer.dropped_at(tx_id)) is not None:
+            return Status(tx_id=tx_id, state=Outcome.DROPPED.text, sequence=sequence, height=dropped)
         height = sequencer.place(tx_id)
         batch = None if height is None else sequencer.batch(height)
         if height is not None and batch is not None:
@@ -166,6 +173,11 @@ class SequencerCore:
     def adopt(self, committee: Committee) -> None:
         if self._sequencer is not None:
             self._sequencer.adopt(committee.terms)
+
+    def drop(self, height: int) -> None:
+        """Members abstained there, as the store says by now."""
+        if self._sequencer is not None:
+            self._sequencer.drop(height)
 
     def announce(self, key_set: KeySet, overlap: int) -> KeySet:
         """Leave the heights from the key set's start on to it, and fill the start in: the next height, with a new key

@@ -150,6 +150,14 @@ class SequencerService(Service):
         with suppress(Malformed, Rejected, StorageError, Conflict):
             await self.act(self.core.take_proposal, proposal)
 
+    async def act(self, call: Any, *arguments: Any) -> Any:
+        result = await super().act(call, *arguments)
+        if isinstance(result, Outbox):
+            for happening in result.happenings:
+                if happening.name == "dropped":
+                    await self.order(self.sequencer.drop, happening.fields["height"])
+        return result
+
     # --- key sets
 
     async def take_key_set(self, source: Any, signed: SignedKeySet) -> None:

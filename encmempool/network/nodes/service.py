@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from encmempool import genesis as genesis_file
 from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected, StorageError
+from encmempool.forced import InboxEntry
 from encmempool.identity import recover_signer
 from encmempool.network.config import NodeConfig
 from encmempool.network.endpoints import ENDPOINTS
@@ -27,6 +28,7 @@ from encmempool.network.observation import Log, Metrics
 from encmempool.network.peer import Peer, PeerProblem, PeerTls, Refused
 from encmempool.network.server import Application, Call, Event, EventFeed, Events, Limits, Listener, Problem, serve
 from encmempool.network.wire import (
+    AbstentionList,
     ErasureList,
     EvidenceList,
     HeightRecord,
@@ -312,7 +314,7 @@ class Service:
             self.metrics.evidence.labels(str(values["kind"])).inc()
             if values["kind"] == "wrong_share":
                 self.metrics.shares.labels(str(values["member"]), "wrong").inc()
-        if name in ("committed", "certified", "executed", "evidence", "key_set"):
+        if name in ("committed", "certified", "executed", "dropped", "posted", "evidence", "key_set"):
             self._event_number += 1
             document = {key: _text(value) for key, value in values.items()}
             self._feed.publish(Event(name, document, self._event_number))
@@ -365,6 +367,9 @@ class Service:
             "submit_evidence": self._submit_evidence,
             "erasures": self._erasures,
             "submit_erasure": self._submit_erasure,
+            "abstentions": self._abstentions,
+            "submit_abstention": self._submit_abstention,
+            "inbox_entry": self._inbox_entry,
             "open_ceremony": self._open_ceremony,
             "events": self._events,
         }
@@ -448,7 +453,7 @@ class Service:
         height = await asyncio.to_thread(history.executed_at, tx_id)
         outcomes = None if height is None else await asyncio.to_thread(history.outcomes, height)
         if outcomes is None:
-            return Status(tx_id=tx_id, state="unknown")
+            return await asyncio.to_thread(self._status_in_inbox, tx_id)
         position, outcome = next((at, o) for at, o in enumerate(outcomes.outcomes) if o.tx_id == tx_id)
         return Status(
             tx_id=tx_id,
@@ -462,6 +467,18 @@ class Service:
             amount_in=outcome.amount_in,
             amount_out=outcome.amount_out,
         )
+
+    def _status_in_inbox(self, tx_id: bytes) -> Status:
+        """Of a transaction that was not executed: what became of its entry, if it has one."""
+        history = self.core.history
+        index = history.posted(tx_id)
+        if index is None:
+            return Status(tx_id=tx_id, state="unknown")
+        passed = history.passed(index)
+        if passed is None:
+            return Status(tx_id=tx_id, state="posted")
+        height, rule = passed
+        return Status(tx_id=tx_id, state=Outcome.FORCED_INVALID.text, height=height, reason=rule)
 
     async def _account(self, call: Call) -> dict[str, Any]:
         self._require_network()
@@ -580,6 +597,19 @@ class Service:
     async def _submit_erasure(self, call: Call) -> None:
         self._require_network()
         await self.act(self.core.take_erasure, call.body)
+
+    async def _abstentions(self, call: Call) -> AbstentionList:
+        return AbstentionList(abstentions=await asyncio.to_thread(self.core.history.abstentions))
+
+    async def _submit_abstention(self, call: Call) -> None:
+        self._require_network()
+        await self.act(self.core.take_abstention, call.body)
+
+    async def _inbox_entry(self, call: Call) -> InboxEntry:
+        try:
+            return await asyncio.to_thread(self.core.history.inbox_entry, int(call.path["index"]))
+        except Rejected as error:
+            raise Problem(404, "not_found", str(error)) from error
 
     async def _open_ceremony(self, call: Call) -> None:
         """Whoever is no member learns the genesis from an operator's plan, and then waits for the key."""
