@@ -62,6 +62,16 @@ def devnet() -> None:
     "--store", metavar="URL", help="A PostgreSQL server's URL: every node gets a database there.  [default: SQLite]"
 )
 @click.option("--interval-ms", type=click.IntRange(10), default=200, show_default=True, help="Between commitments.")
+@click.option("--l1", metavar="anvil|URL", help="A chain below, with contracts and bonds.  [default: none]")
+@click.option(
+    "--l1-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Key in hex that deploys.  [default: anvil's]",
+)
+@click.option(
+    "--stall", type=click.Choice(("halt", "expire")), default="halt", show_default=True, help="If no certificate comes."
+)
 def up(
     members: int,
     threshold: int | None,
@@ -71,6 +81,9 @@ def up(
     rounds: int | None,
     store: str | None,
     interval_ms: int,
+    l1: str | None,
+    l1_key: Path | None,
+    stall: str,
 ) -> None:
     """Start a network and make its key, between separate processes.
 
@@ -81,12 +94,23 @@ def up(
     Examples:
       encmempool devnet up
       encmempool devnet up --members 7 --scheme simple-bte
+      encmempool devnet up --l1 anvil
       encmempool devnet up --store postgresql+psycopg://user@localhost/postgres
     """
     from encmempool.network.devnet import Layout, Wanted, launch
 
     home = open_home()
-    layout = Layout(members=members, store=store, interval_ms=interval_ms, backend=settings().backend)
+    if l1 not in (None, "anvil") and l1_key is None:
+        raise click.UsageError("--l1 URL needs --l1-key FILE: somebody has to pay there", click.get_current_context())
+    layout = Layout(
+        members=members,
+        store=store,
+        interval_ms=interval_ms,
+        backend=settings().backend,
+        l1=l1,
+        l1_key=l1_key,
+        stall=stall,
+    )
     wanted = Wanted(scheme=scheme, threshold=threshold, order=order, batch_limit=batch_limit, rounds=rounds)
     began = time.monotonic()
     with progress("starting") as say:
@@ -103,6 +127,7 @@ def up(
         "members": members,
         "threshold": made.committee.key_set.t,
         "took_s": round(took_s, 3),
+        "l1": network.l1_url,
     }
     if not print_json("devnet-up", fields):
         print_rich(

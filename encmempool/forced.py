@@ -13,6 +13,7 @@ FRC-6  what cannot be committed at its turn is passed over
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -87,6 +88,8 @@ class StoredInbox:
         self._records = records
         self.head = 0 if newest is None else InboxEntry.decode(newest[1]).l1_block
         self.count = 0 if newest is None else int.from_bytes(newest[0], "big") + 1
+        self.looked_at = -math.inf
+        """When L1 was last looked at, on the monotonic clock."""
 
     def entry(self, index: int) -> InboxEntry | None:
         data = self._records.get(INBOX, u64(index)) if index < self.count else None

@@ -80,6 +80,15 @@ class StallSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class L1Settings:
+    """The chain below: its JSON-RPC address, and the file that names the network's contracts there."""
+
+    url: str
+    contracts: Path
+    poll_ms: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
     requests_per_s: float = 200.0
     burst: int = 400
@@ -107,6 +116,7 @@ class NodeConfig:
     backend: str | None = None
     store: StoreSettings = StoreSettings()
     tls: TlsSettings | None = None
+    l1: L1Settings | None = None
     pace: Pace = Pace()
     stall: StallSettings = StallSettings()
     limits: LimitSettings = LimitSettings()
@@ -156,6 +166,7 @@ def _config(document: dict[str, Any], folder: Path) -> NodeConfig:
         "stall": _section(StallSettings, document.pop("stall", {}), "stall", folder),
         "limits": _section(LimitSettings, document.pop("limits", {}), "limits", folder),
         "clock": _section(ClockSettings, document.pop("clock", {}), "clock", folder),
+        "l1": _section(L1Settings, l1, "l1", folder) if (l1 := document.pop("l1", None)) is not None else None,
         "tls": _section(TlsSettings, tls, "tls", folder) if (tls := document.pop("tls", None)) is not None else None,
     }
     document.setdefault("home", ".")
@@ -242,6 +253,9 @@ def _check_addresses(config: NodeConfig) -> None:
             _check_url(entry, url)
         if len({url.rstrip("/") for url in urls}) != len(urls):
             raise Malformed(f"{entry} lists an address twice")
+    if config.l1 is not None and not config.l1.url.startswith(("http://", "https://")):
+        # Not repeated: it may hold a key to the service.
+        raise Malformed("l1.url is no address of a chain: http://host:port is expected")
     for address in config.limits.exempt:
         try:
             ip_address(address.partition("%")[0])
@@ -283,6 +297,7 @@ def _check_numbers(config: NodeConfig) -> None:
         "limits.burst": limits.burst,
         "limits.connections": limits.connections,
         "store.max_pages": config.store.max_pages,
+        "l1.poll_ms": config.l1.poll_ms if config.l1 else None,
     }
     for at, number in counts.items():
         if number is not None and not 1 <= number <= _MOST:

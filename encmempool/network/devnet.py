@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from encmempool import genesis as development
 from encmempool.documents import decode_json
 from encmempool.errors import EnvironmentProblem, Malformed
 from encmempool.home import Home, Password
@@ -39,13 +40,20 @@ from encmempool.network.peer import BlockingPeer, PeerProblem, Refused
 from encmempool.network.remote import Pins
 from encmempool.ordering import Policy
 from encmempool.store import DatabaseStore
+from encmempool.types import Deadlines, Genesis
 from threshold.curve import DEFAULT_BACKEND
 from threshold.schemes.registry import load_scheme
+
+if TYPE_CHECKING:
+    from encmempool.settlement.l1 import L1
+    from encmempool.settlement.site import Contracts
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 OPERATOR = "operator"
 _POLL_S = 0.05
+ANVIL = "anvil"
+_ANVIL_CONFIG = "anvil.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,9 @@ class Layout:
 
     link    the address by which one node reaches another, by default its own: a soak puts proxies in between
     extra   further lines of every node.toml
+    l1      the chain below: "anvil", or the address of one; none by default
+    l1_key  a file with the key that deploys and bonds there, by default that of anvil's first account
+    stall   whether members halt or expire where a height gathers no certificate
     """
 
     members: int = 4
@@ -65,6 +76,9 @@ class Layout:
     heartbeat_ms: int = 2_000
     pipeline: int = 4
     queue: int = 64
+    l1: str | None = None
+    l1_key: Path | None = None
+    stall: str = "halt"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +101,8 @@ class Devnet:
     nodes: list[NodeProcess] = field(default_factory=list)
     genesis_root: str | None = None
     store: str | None = None
+    l1_url: str | None = None
+    anvil: NodeProcess | None = None
 
     # --- making and finding
 
@@ -107,7 +123,11 @@ class Devnet:
             NodeProcess(name=name, role=role, url=f"http://127.0.0.1:{port}")
             for (name, role), port in zip(names, ports, strict=True)
         ]
-        devnet = cls(path, nodes, store=layout.store)
+        devnet = cls(path, nodes, store=layout.store, l1_url=layout.l1)
+        if layout.l1 == ANVIL:
+            (port,) = free_ports(1)
+            devnet.l1_url = f"http://127.0.0.1:{port}"
+            devnet.anvil = NodeProcess(name=ANVIL, role="l1", url=devnet.l1_url)
         path.mkdir(parents=True, exist_ok=True)
         operator = devnet._make_operator()
         for node in nodes:
@@ -124,7 +144,15 @@ class Devnet:
                 NodeProcess(name=node["name"], role=node["role"], url=node["url"], pid=node["pid"])
                 for node in document["nodes"]
             ]
-            return cls(path, nodes, genesis_root=document["genesis_root"], store=document["store"])
+            anvil = document["anvil"]
+            return cls(
+                path,
+                nodes,
+                genesis_root=document["genesis_root"],
+                store=document["store"],
+                l1_url=document["l1_url"],
+                anvil=NodeProcess(name=ANVIL, role="l1", url=document["l1_url"], pid=anvil) if anvil else None,
+            )
         except FileNotFoundError:
             raise EnvironmentProblem(
                 f"no development network in {path}: start one with `encmempool devnet up`"
@@ -136,6 +164,8 @@ class Devnet:
         document = {
             "genesis_root": self.genesis_root,
             "store": self.store,
+            "l1_url": self.l1_url,
+            "anvil": self.anvil.pid if self.anvil else None,
             "nodes": [{"name": n.name, "role": n.role, "url": n.url, "pid": n.pid} for n in self.nodes],
         }
         partial = self.path / "devnet.json.partial"
@@ -205,7 +235,19 @@ class Devnet:
     def start(self, node: NodeProcess) -> None:
         """Start one process; `wait` says when it answers."""
         command = [sys.executable, "-P", "-m", "cli.main", "node", node.role, "--config", str(self.config_path(node))]
-        with open(self.log_path(node), "ab") as log:
+        self._spawn(node, command, self.log_path(node))
+
+    def start_anvil(self) -> None:
+        """The chain below, where it is one of this network's own."""
+        from encmempool.network.devnet_l1 import anvil_command
+        from encmempool.settlement.anvil import fetch
+
+        if self.anvil is not None:
+            command = anvil_command(fetch(), self.anvil.port, self.path / _ANVIL_CONFIG)
+            self._spawn(self.anvil, command, self.path / "anvil.log")
+
+    def _spawn(self, node: NodeProcess, command: Sequence[str], log_path: Path) -> None:
+        with open(log_path, "ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -239,7 +281,7 @@ class Devnet:
         child = _children.get(node.pid)
         if child is not None:
             return child.poll() is None
-        return _is_ours(node.pid, self.config_path(node))
+        return _is_ours(node.pid, self.path / _ANVIL_CONFIG if node is self.anvil else self.config_path(node))
 
     def signal(self, node: NodeProcess, number: int) -> None:
         if node.pid is not None and self.runs(node):
@@ -270,6 +312,8 @@ class Devnet:
     def remove(self) -> None:
         """Stop everything and leave nothing behind."""
         self.stop(self.nodes)
+        if self.anvil is not None:
+            self.kill(self.anvil)
         if self.store is not None:
             drop_databases(self.store, [node.name for node in self.nodes])
         shutil.rmtree(self.path)
@@ -287,6 +331,46 @@ class Devnet:
             if not names or node.name in names:
                 with suppress(FileNotFoundError):
                     yield from self.log_path(node).read_text(errors="replace").splitlines()
+
+    # --- the chain below
+
+    def l1(self) -> L1:
+        """EnvironmentProblem if the network has none."""
+        if self.l1_url is None:
+            raise EnvironmentProblem("this network has no chain below: run `encmempool devnet up --l1 anvil`")
+        from encmempool.settlement.l1 import L1
+
+        return L1(self.l1_url)
+
+    def contracts(self) -> Contracts:
+        from encmempool.settlement.site import FILE, Site, connect
+
+        return connect(self.l1(), Site.read(self.path / OPERATOR / FILE), self.public_home.genesis())
+
+    def settle(
+        self, genesis: Genesis, layout: Layout, *, accounts: Sequence[bytes], progress: Callable[[str], None]
+    ) -> None:
+        """Put the network's contracts and bonds on the chain below."""
+        from encmempool.network.devnet_l1 import deployer_of, settle, wait_for
+
+        l1 = self.l1()
+        progress("waiting for the chain below")
+        wait_for(l1)
+        addresses = {node.name: self._address(node) for node in self.nodes}
+        settle(
+            l1,
+            deployer_of(layout.l1_key),
+            genesis,
+            [self.path / name for name in (OPERATOR, *addresses)],
+            sequencers=[addresses[node.name] for node in self.of_role("sequencer")],
+            members=[addresses[node.name] for node in self.members],
+            others=[*(addresses[node.name] for node in self.of_role("auditor")), *accounts],
+            progress=progress,
+        )
+
+    def _address(self, node: NodeProcess) -> bytes:
+        with BlockingPeerOf(node.url, timeout_s=5.0) as peer:
+            return bytes.fromhex(peer.call("node")["address"][2:])
 
     # --- setting up
 
@@ -330,6 +414,10 @@ class Devnet:
             },
             "limits": {"exempt": ["127.0.0.1"]},
         }
+        if self.l1_url is not None:
+            sections["l1"] = {"url": self.l1_url, "contracts": "l1.json", "poll_ms": 500}
+        if layout.stall != "halt":
+            sections["stall"] = {"policy": layout.stall, "after_s": 10}
         if layout.store is not None:
             sections["store"] = {"url": create_database(layout.store, node.name)}
         (self.path / node.name).mkdir()
@@ -462,6 +550,14 @@ class Wanted:
     rounds: int | None = None
 
 
+def _deadlines(layout: Layout) -> Deadlines:
+    if layout.l1 is None:
+        return development.DEADLINES
+    from encmempool.network.devnet_l1 import DEADLINES
+
+    return DEADLINES
+
+
 def launch(
     path: Path,
     home: Home,
@@ -489,6 +585,7 @@ def launch(
     devnet = Devnet.create(path, layout, link=link)
     try:
         progress("starting the nodes")
+        devnet.start_anvil()
         devnet.start_all()
         devnet.wait(devnet.nodes)
         plan = Plan(
@@ -498,9 +595,12 @@ def launch(
             funded=(*development, *own, *funded),
             batch_limit=wanted.batch_limit,
             rounds=wanted.rounds,
+            deadlines=_deadlines(layout),
         )
         with devnet.sites() as sites:
             made = create(sites, plan, scheme, devnet.operator(), devnet.public_home, progress=progress)
+        if layout.l1 is not None:
+            devnet.settle(made.committee.genesis, layout, accounts=(*development, *own), progress=progress)
         devnet.wait(devnet.nodes, "ready")
     except BaseException:
         devnet.remove()

@@ -17,6 +17,8 @@ from encmempool.npm import Package, Tarball, cache_directory, checked, fetch_pac
 
 VERSION = "1.7.1"
 FETCH = "encmempool fetch anvil"
+CHAIN_ID = 31_338
+"""Not that of the development network above it: a payload of one must not be valid on the other."""
 
 _DIGESTS = {
     ("Linux", "x86_64"): (

@@ -102,6 +102,11 @@ class History:
             drop=(),
         )
 
+    def receipts(self) -> Iterator[SignedReceipt]:
+        """All of the sequencer whose database this is."""
+        for _, value in self._records.scan(RECEIPT):
+            yield SignedReceipt.decode(value)
+
     def receipt(self, tx_id: bytes) -> SignedReceipt | None:
         """Of the sequencer whose database this is."""
         key = self._records.get(RECEIPT_OF, tx_id)

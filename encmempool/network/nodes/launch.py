@@ -21,6 +21,7 @@ from encmempool.network.ceremonies import CeremonyDesk
 from encmempool.network.config import NodeConfig
 from encmempool.network.nodes.auditor import AuditorCore
 from encmempool.network.nodes.core import Core
+from encmempool.network.nodes.l1_link import L1Link
 from encmempool.network.nodes.member import RESTORED, MemberCore
 from encmempool.network.nodes.member_service import MemberService
 from encmempool.network.nodes.sequencer import SequencerCore
@@ -73,7 +74,10 @@ def opened(config: NodeConfig, *, log: Log | None = None) -> Iterator[Service]:
         identity = home.identity(config.role, password)
         store = _store(config, home)
         try:
-            yield _service(config, home, store, identity, password, log)
+            service = _service(config, home, store, identity, password, log)
+            if config.l1 is not None:
+                service.below = L1Link(config.l1, identity, role=config.role)
+            yield service
         finally:
             store.close()
 

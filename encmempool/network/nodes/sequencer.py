@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from encmempool.errors import Malformed, Rejected, StorageError
-from encmempool.forced import InboxView
+from encmempool.forced import StoredInbox
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.mempool import StateView
@@ -23,6 +24,7 @@ from threshold.sansio import Persist, Send
 
 ROLE = "sequencer"
 CHECKPOINT_EVERY = 32
+_L1_FRESH_S = 10.0
 Answer = SignedReceipt | ThresholdError
 
 
@@ -36,7 +38,7 @@ class SequencerCore:
         *,
         committees: Callable[[], tuple[Committee, ...]],
         state: StateView,
-        inbox: InboxView,
+        inbox: StoredInbox,
         clock_ms: Callable[[], int],
     ) -> None:
         """`committees` and `state` are those of the node's follower, as they are at the moment of the call."""
@@ -119,11 +121,17 @@ class SequencerCore:
         """A commitment, if one is due or something can be committed, and few enough wait for their reveal."""
         sequencer = self.sequencer
         waiting = sequencer.height - self._state.latest.height
-        if waiting >= pipeline or not self.in_office or self._is_behind:
+        if waiting >= pipeline or not self.in_office or self._is_behind or self._is_out_of_date:
             return None
         # A ciphertext that names its height has to wait for the heights before.
         waits = sequencer.has_ready or (sequencer.terms.addresses_height and sequencer.pending > 0)
         return self.commit() if due or waits else None
+
+    @property
+    def _is_out_of_date(self) -> bool:
+        """Whether the chain below has not been seen for a while: members would refuse a commitment that lags."""
+        window = self._committees()[0].genesis.deadlines.force_l1_blocks
+        return window > 0 and time.monotonic() - self._inbox.looked_at > _L1_FRESH_S
 
     @property
     def _is_behind(self) -> bool:

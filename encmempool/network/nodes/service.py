@@ -24,6 +24,7 @@ from encmempool.network.config import NodeConfig
 from encmempool.network.endpoints import ENDPOINTS
 from encmempool.network.links import Link
 from encmempool.network.nodes.core import Core, Happening, Outbox
+from encmempool.network.nodes.l1_link import L1Link
 from encmempool.network.observation import Log, Metrics
 from encmempool.network.peer import Peer, PeerProblem, PeerTls, Refused
 from encmempool.network.server import Application, Call, Event, EventFeed, Events, Limits, Listener, Problem, serve
@@ -83,6 +84,8 @@ class Service:
         self._peer_tls = (
             PeerTls(authority=tls.authority, certificate=tls.certificate, key=tls.key) if tls is not None else None
         )
+        self.below: L1Link | None = None
+        """To the chain below, where one is configured."""
         self.links = {url: Link(Peer(url, tls=self._peer_tls), fate=self._fate) for url in config.peers}
 
     # --- running
@@ -140,12 +143,15 @@ class Service:
 
     def close(self) -> None:
         """After the last request: finish the thread's work, close the database."""
+        if self.below is not None:
+            self.below.close()
         self._thread.shutdown(wait=True)
         self.core.store.close()
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on besides requests."""
-        return [*(link.run() for link in self.links.values()), self._look_around()]
+        below = [self.below.run(self)] if self.below is not None else []
+        return [*(link.run() for link in self.links.values()), self._look_around(), *below]
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """A background task that fails takes the node down: half a node would look alive."""

@@ -1,0 +1,287 @@
+"""A node's business on the chain below: read the inbox, hand in what is certified, report who misbehaved, and answer
+what it is asked.
+
+Whatever a step does may have been done before, by this node or another: it looks first, and a contract's refusal of
+what is there already is no failure. One thread owns a keeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+from encmempool.evidence import (
+    ConflictingCommitments,
+    ConflictingReceipts,
+    ConflictingShares,
+    ConflictingVotes,
+    Evidence,
+)
+from encmempool.forced import InboxEntry
+from encmempool.identity import Identity
+from encmempool.keysets import Committee
+from encmempool.settlement.l1 import Reverted
+from encmempool.settlement.leaves import batch_branch, leaves, posting, promise, signature, signatures
+from encmempool.settlement.site import Contracts
+from encmempool.types import (
+    EncryptedTransaction,
+    OrderCertificate,
+    Proposal,
+    SignedAbstain,
+    SignedReceipt,
+    SignedShare,
+)
+
+POSTED_AT_ONCE = 8
+SPARE_HEIGHTS = 16
+"""So far may posting fall behind before those help whose task it is not."""
+
+
+class Subject(IntEnum):
+    """What a challenge is about, as the contract's flag has it."""
+
+    RECEIPT = 1
+    ENTRY = 2
+    REVEAL = 4
+    EARLY_SHARE = 8
+
+
+class Known(Protocol):
+    """What a node has stored."""
+
+    def proposal(self, height: int) -> Proposal | None: ...
+    def certificate(self, height: int) -> OrderCertificate | None: ...
+    def shares(self, height: int) -> tuple[SignedShare, ...]: ...
+    def abstentions(self) -> tuple[SignedAbstain, ...]: ...
+    def executed_at(self, tx_id: bytes) -> int | None: ...
+    def receipts(self) -> Iterator[SignedReceipt]: ...
+    def transaction(self, tx_id: bytes) -> EncryptedTransaction | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that was done on L1, for the log."""
+
+    name: str
+    fields: Mapping[str, int | str | bytes]
+
+
+class Keeper:
+    def __init__(
+        self,
+        contracts: Contracts,
+        identity: Identity,
+        known: Known,
+        *,
+        committees: Callable[[], Sequence[Committee]],
+        evidence: Callable[[], Sequence[Evidence]],
+        posts: bool,
+    ) -> None:
+        """`posts` says whether it is this node's task to post commitments."""
+        self._contracts = contracts
+        self._identity = identity
+        self._known = known
+        self._committees = committees
+        self._evidence = evidence
+        self._posts = posts
+        self._registered = 0
+        self._reported: set[bytes] = set()
+        self._answered: set[tuple[int, bytes]] = set()
+        self._heard_up_to = contracts.site.deployed_at
+        self._asked: list[tuple[int, bytes, int]] = []
+        self._receipts: dict[bytes, SignedReceipt] = {}
+
+    def inbox(self, count: int, after: int, depth: int) -> tuple[int, tuple[InboxEntry, ...]]:
+        """The newest block that is deep enough, and the entries up to it from index `count` on.
+
+        after    the block up to which entries were read
+        """
+        head = max(self._contracts.l1.block() - depth, 0)
+        first = max(after, self._contracts.site.deployed_at) + 1
+        entries = []
+        for block, posted in self._contracts.inbox.logs("Posted", first=first, last=head) if head >= first else ():
+            if posted["index"] >= count:
+                entries.append(InboxEntry(index=posted["index"], l1_block=block, data=posted["entry"]))
+        return head, tuple(entries)
+
+    def step(self, executed_height: int) -> list[Step]:
+        """All that is due. Raises EnvironmentProblem while the chain cannot be reached."""
+        return [*self._register(), *self._post(executed_height), *self._report(), *self._answer()]
+
+    # --- key sets and commitments
+
+    def _register(self) -> Iterator[Step]:
+        committees, registry = self._committees(), self._contracts.registry
+        while self._registered < len(committees):
+            committee = committees[self._registered]
+            with suppress(Reverted):
+                registry.get("committee", committee.committee_id)
+                self._registered += 1
+                continue
+            signed = committee.signed
+            try:
+                registry.send(
+                    "register",
+                    leaves(signed.message),
+                    list(signed.message.members),
+                    list(signatures(signed.signatures)),
+                    sender=self._identity,
+                )
+            except Reverted:
+                return  # another one was faster, or the one before is not there yet
+            self._registered += 1
+            yield Step("registered", {"epoch": committee.key_set.epoch})
+
+    def _post(self, executed_height: int) -> Iterator[Step]:
+        settlement = self._contracts.settlement
+        height = settlement.get("height")
+        behind = executed_height - height
+        if behind <= 0 or not (self._posts or behind > SPARE_HEIGHTS):
+            return
+        postings = []
+        for at in range(height + 1, min(height + POSTED_AT_ONCE, executed_height) + 1):
+            proposal, certificate = self._known.proposal(at), self._known.certificate(at)
+            if proposal is None or certificate is None:
+                break
+            postings.append(posting(proposal.commitment, certificate.signatures))
+        if postings:
+            with suppress(Reverted):  # another one was faster
+                mined = settlement.send("post", postings, sender=self._identity)
+                yield Step("settled", {"height": height + len(postings), "gas": mined.gas})
+
+    # --- evidence
+
+    def _report(self) -> Iterator[Step]:
+        for evidence in self._evidence():
+            if evidence.root in self._reported:
+                continue
+            call = _conviction(evidence)
+            if call is not None:
+                function, arguments = call
+                try:
+                    mined = self._contracts.judge.send(function, *arguments, sender=self._identity)
+                    yield Step("convicted", {"evidence": evidence.root, "gas": mined.gas})
+                except Reverted as error:
+                    yield Step("not_convicted", {"evidence": evidence.root, "reason": str(error)})
+            self._reported.add(evidence.root)
+
+    # --- challenges
+
+    def _answer(self) -> Iterator[Step]:
+        challenges, block = self._contracts.challenges, self._contracts.l1.block()
+        if block > self._heard_up_to:
+            for _, asked in challenges.logs("Challenged", first=self._heard_up_to + 1, last=block):
+                if asked["accused"] == self._identity.address:
+                    self._asked.append((int(asked["subject"]), asked["root"], int(asked["deadline"])))
+            self._heard_up_to = block
+        for subject, root, deadline in tuple(self._asked):
+            call = self._reply(subject, root)
+            if call is not None:
+                function, arguments = call
+                try:
+                    challenges.send(function, *arguments, sender=self._identity)
+                except Reverted as error:
+                    yield Step("unanswered", {"subject": subject, "root": root, "reason": str(error)})
+                    if block <= deadline:
+                        continue
+                else:
+                    yield Step("answered", {"subject": subject, "root": root})
+            if call is not None or block > deadline:
+                self._asked.remove((subject, root, deadline))
+
+    def _reply(self, subject: int, root: bytes) -> tuple[str, tuple[Any, ...]] | None:
+        """What answers a challenge, or None if nothing known here does."""
+        match subject:
+            case Subject.RECEIPT:
+                return self._inclusion(root)
+            case Subject.ENTRY:
+                index = int.from_bytes(root, "big")
+                if self._contracts.settlement.get("inbox_index") > index:
+                    return "answer_entry", (index, self._identity.address, self._committees()[-1].committee_id)
+            case Subject.REVEAL:
+                return self._share(root)
+            case Subject.EARLY_SHARE:
+                return self._certificate(root)
+        return None
+
+    def _inclusion(self, root: bytes) -> tuple[str, tuple[Any, ...]] | None:
+        receipt = self._receipt(root)
+        height = None if receipt is None else self._known.executed_at(receipt.message.tx_id)
+        proposal = None if height is None else self._known.proposal(height)
+        if receipt is None or proposal is None or height > receipt.message.include_by_height:  # type: ignore[operator]
+            return None
+        tx_ids = [transaction.tx_id for transaction in proposal.transactions]
+        position = tx_ids.index(receipt.message.tx_id)
+        made = promise(receipt, proposal.transactions[position])
+        commitment = leaves(proposal.commitment.message)
+        branch = list(batch_branch(tx_ids, position))
+        return "answer_inclusion", (made, self._identity.address, commitment, position, branch)
+
+    def _receipt(self, root: bytes) -> SignedReceipt | None:
+        if root not in self._receipts:
+            self._receipts = {signed.message.root: signed for signed in self._known.receipts()}
+        return self._receipts.get(root)
+
+    def _share(self, root: bytes) -> tuple[str, tuple[Any, ...]] | None:
+        settlement = self._contracts.settlement
+        for height in range(settlement.get("height"), settlement.get("executed_height"), -1):
+            proposal = self._known.proposal(height)
+            if proposal is None or proposal.commitment.message.root != root:
+                continue
+            commitment, member = leaves(proposal.commitment.message), self._identity.address
+            for signed in self._known.shares(height):
+                if self._is_own(signed, height):
+                    made = signature(signed.signature)
+                    return "answer_share", (commitment, member, signed.message.data, made)
+            for abstention in self._known.abstentions():
+                if abstention.message.height == height and self._signed(abstention):
+                    return "answer_abstention", (commitment, member, signature(abstention.signature))
+        return None
+
+    def _is_own(self, signed: SignedShare, height: int) -> bool:
+        return (
+            signed.message.height == height
+            and self._committee(height).key_set.members[signed.message.member - 1] == self._identity.address
+        )
+
+    def _signed(self, abstention: SignedAbstain) -> bool:
+        committee = self._committee(abstention.message.height)
+        number = committee.signing_member(abstention.message, abstention.signature, rule="AUD-2")
+        return committee.key_set.members[number - 1] == self._identity.address
+
+    def _committee(self, height: int) -> Committee:
+        committees = self._committees()
+        return next((c for c in reversed(committees) if c.key_set.start_height <= height), committees[0])
+
+    def _certificate(self, root: bytes) -> tuple[str, tuple[Any, ...]] | None:
+        for height in range(self._contracts.settlement.get("height") + SPARE_HEIGHTS, 0, -1):
+            certificate = self._known.certificate(height)
+            if certificate is not None and certificate.vote.root == root:
+                votes = list(signatures(certificate.signatures))
+                return "answer_certificate", (leaves(certificate.vote), self._identity.address, votes)
+        return None
+
+
+def _conviction(evidence: Evidence) -> tuple[str, tuple[Any, ...]] | None:
+    """The judge's function for a piece of evidence, or None for a kind that only an auditor judges."""
+    match shown := evidence.open():
+        case ConflictingCommitments():
+            function = "convict_commitments"
+        case ConflictingReceipts():
+            function = "convict_receipts"
+        case ConflictingVotes():
+            function = "convict_votes"
+        case ConflictingShares():
+            function = "convict_shares"
+        case _:
+            return None
+    first, second = shown.first, shown.second
+    return function, (
+        leaves(first.message),
+        signature(first.signature),
+        leaves(second.message),
+        signature(second.signature),
+    )

@@ -1,0 +1,84 @@
+"""Protocol objects as the contracts take them: leaves of containers, signatures in three parts, branches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+
+from encmempool.ssz import SszObject, hash_pair, uint_chunk
+from encmempool.types import (
+    MAX_BATCH,
+    STATE_DEPTH,
+    EncryptedTransaction,
+    SignedCommitment,
+    SignedReceipt,
+    State,
+)
+
+Leaves = tuple[bytes, ...]
+Signature = tuple[int, int, int]
+Promise = tuple[Leaves, Leaves, bytes]
+Posting = tuple[Leaves, Signature, tuple[Signature, ...]]
+
+_BATCH_DEPTH = MAX_BATCH.bit_length() - 1
+
+
+def leaves(message: SszObject) -> Leaves:
+    """The roots of an object's fields: integers and addresses as they are, lists and bytes hashed."""
+    codec = message.codec()
+    return tuple(codec.field_root(message, field.name) for field in fields(message))  # type: ignore[arg-type]
+
+
+def signature(encoded: bytes) -> Signature:
+    """r, s and v of 65 bytes."""
+    return int.from_bytes(encoded[:32], "big"), int.from_bytes(encoded[32:64], "big"), encoded[64]
+
+
+def signatures(encoded: Sequence[bytes]) -> tuple[Signature, ...]:
+    return tuple(map(signature, encoded))
+
+
+def posting(commitment: SignedCommitment, votes: Sequence[bytes]) -> Posting:
+    """A height for `Settlement.post`; `votes` are its certificate's signatures."""
+    return leaves(commitment.message), signature(commitment.signature), signatures(votes)
+
+
+def promise(receipt: SignedReceipt, transaction: EncryptedTransaction) -> Promise:
+    """A receipt and what it is for, as `Challenges` takes them."""
+    ciphertext_root = transaction.codec().field_root(transaction, "ciphertext")
+    return leaves(receipt.message), leaves(transaction.header), ciphertext_root
+
+
+def batch_branch(tx_ids: Sequence[bytes], position: int) -> Leaves:
+    """From the id at a position to the `batch_root`."""
+    return *_branch(tx_ids, position, _BATCH_DEPTH), uint_chunk(len(tx_ids))
+
+
+def account_branch(state: State, address: bytes) -> tuple[int, Leaves]:
+    """Where an account stands in a state, and from there to the state's root. Raises KeyError if it is not there."""
+    position = next((at for at, account in enumerate(state.accounts) if account.address == address), None)
+    if position is None:
+        raise KeyError(f"0x{address.hex()}")
+    roots = [account.root for account in state.accounts]
+    height, _, tokens, pools = leaves(state)
+    branch = *_branch(roots, position, STATE_DEPTH), uint_chunk(len(roots)), height, hash_pair(tokens, pools)
+    return position, branch
+
+
+def exit_address(user: bytes) -> bytes:
+    """Where on the network to send what `Bridge.exit` pays the user. No key opens it."""
+    return hashlib.sha256(b"encmempool exit" + user).digest()[12:]
+
+
+def _branch(nodes: Sequence[bytes], position: int, depth: int) -> Leaves:
+    """The siblings on the way from a leaf to the root of the tree with 2^depth leaves."""
+    siblings, level, zeros = [], list(nodes), bytes(32)
+    for _ in range(depth):
+        if len(level) % 2:
+            level.append(zeros)
+        siblings.append(level[position ^ 1])
+        level = [hash_pair(left, right) for left, right in zip(level[::2], level[1::2], strict=True)]
+        position //= 2
+        zeros = hash_pair(zeros, zeros)
+    return tuple(siblings)
