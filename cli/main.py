@@ -18,6 +18,7 @@ from cli.fetch import fetch
 from cli.keys import key
 from cli.measure import measure
 from cli.node import node
+from cli.scenario import scenario
 from cli.schemes import schemes
 from cli.sequencer import sequencer
 from cli.shutter import shutter
@@ -52,6 +53,7 @@ for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee
     main.add_command(command)
 main.add_command(node)
 main.add_command(devnet)
+main.add_command(scenario)
 main.add_command(measure)
 main.add_command(shutter)
 main.add_command(fetch)

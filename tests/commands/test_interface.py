@@ -47,8 +47,12 @@ VERSIONS = {"bench micro": 2}
 
 
 NAMES = {"devnet soak": "encmempool.soak/1"}
-PROCESSES = [leaf for leaf in LEAVES if leaf.startswith(("node ", "devnet ")) or leaf in ("bench load", "fetch anvil")]
-"""Commands that need running nodes or the package registry: test_devnet.py and test_fetch.py run them."""
+PROCESSES = [
+    leaf
+    for leaf in LEAVES
+    if leaf.startswith(("node ", "devnet ")) or leaf in ("bench load", "fetch anvil", "scenario run")
+]
+"""Commands that need running nodes or the package registry: test_devnet.py, test_scenarios.py and test_fetch.py run them."""
 
 
 def schema_name(leaf: str) -> str:

@@ -1,0 +1,99 @@
+"""`scenario`: misbehaviour and what it costs, in a real network on a real chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.application import WRONG, Group, progress, settings
+from cli.io import open_home, print_json, print_rich, table
+
+if TYPE_CHECKING:
+    from encmempool.network.scenarios import Outcome
+
+NAMES = (
+    "honest",
+    "censored-user",
+    "flooded-inbox",
+    "kept-receipt",
+    "broken-receipt",
+    "two-receipts",
+    "two-votes",
+    "early-share",
+    "two-commitments",
+    "skipped-entry",
+)
+_ETHER = 10**18
+
+
+@click.group(cls=Group)
+def scenario() -> None:
+    """Play one misbehaviour after another and see who pays.
+
+    \b
+    Example:
+      encmempool scenario run two-commitments
+    """
+
+
+@scenario.command()
+@click.argument("names", metavar="NAME|all", type=click.Choice((*NAMES, "all")), nargs=-1, required=True)
+@click.option("--seconds", type=click.FloatRange(1), default=10.0, show_default=True, help="Of honest trading.")
+def run(names: tuple[str, ...], seconds: float) -> None:
+    """Start a network with anvil below it, play scenarios, and remove it again.
+
+    A party misbehaves with its own keys; nodes find the evidence, one reports it, contracts slash and compensate. Exit
+    code 1 if a scenario does not end as it should.
+
+    \b
+    honest            trading: nobody is slashed
+    censored-user     an encrypted transaction gets in through the inbox
+    flooded-inbox     the same behind rubbish, which costs who posts it
+    kept-receipt      a challenge that the sequencer's node answers
+    broken-receipt    a receipt that is not honoured; the user is compensated
+    two-receipts      one sequence given twice
+    two-votes         a member votes for two commitments
+    early-share       a member opens without a certificate
+    two-commitments   the sequencer signs two orders for one height
+    skipped-entry     the sequencer leaves an overdue entry of the inbox
+
+    \b
+    Examples:
+      encmempool scenario run all
+      encmempool scenario run broken-receipt --json
+    """
+    from encmempool.network.scenarios import run
+
+    wanted = NAMES if "all" in names else names
+    with progress("starting") as say:
+        outcomes = run(open_home(), wanted, seconds=seconds, backend=settings().backend, progress=say)
+    passed = all(outcome.passed for outcome in outcomes)
+    fields = {"passed": passed, "scenarios": [outcome.document() for outcome in outcomes]}
+    if not print_json("scenario", fields):
+        print_rich(_table(outcomes))
+    if not passed:
+        click.get_current_context().exit(WRONG)
+
+
+def _table(outcomes: list[Outcome]) -> object:
+    made = table("scenario", "end", "took s", "slashed ETH", "compensation ETH", "", right=("took s",), wrap=("",))
+    for outcome in outcomes:
+        made.add_row(
+            outcome.name,
+            "[green]passed[/]" if outcome.passed else "[red]failed[/]",
+            f"{outcome.seconds:.0f}",
+            _ether(outcome.facts.get("slashed")),
+            _ether(outcome.facts.get("compensation")),
+            outcome.problem or _rest(outcome),
+        )
+    return made
+
+
+def _ether(wei: object) -> str:
+    return f"{wei / _ETHER:g}" if isinstance(wei, int) else ""
+
+
+def _rest(outcome: Outcome) -> str:
+    shown = ("executed", "height", "blocks", "cost", "answered")
+    return ", ".join(f"{name} {outcome.facts[name]}" for name in shown if name in outcome.facts)
