@@ -1,18 +1,10 @@
 """Misbehaviour in a real network on a real chain, and a user's way past the sequencer, by their commands."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from cli.scenario import NAMES
 from encmempool.errors import EnvironmentProblem
 from encmempool.settlement import anvil
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
