@@ -15,6 +15,7 @@ from cli.conformance import conformance
 from cli.demo import demo
 from cli.devnet import devnet
 from cli.fetch import fetch
+from cli.inbox import inbox
 from cli.keys import key
 from cli.measure import measure
 from cli.node import node
@@ -54,6 +55,7 @@ for command in (demo, schemes, key, tx, encrypt, submit, status, wait, committee
 main.add_command(node)
 main.add_command(devnet)
 main.add_command(scenario)
+main.add_command(inbox)
 main.add_command(measure)
 main.add_command(shutter)
 main.add_command(fetch)

@@ -288,7 +288,7 @@ def wait(transaction: str, timeout_s: float) -> None:
     client = open_client(home)
     tx_id, receipt = _transaction(transaction, client)
     found = client.status(tx_id)
-    if found.state != "unknown":
+    if found.state != "unknown" or client.has_inbox:
         with progress(f"waiting for {short(tx_id)}"):
             found = client.wait(tx_id, timeout_s=timeout_s)
     _print_status("wait", found, receipt)

@@ -107,14 +107,15 @@ class Client:
         return self.view().status(tx_id)
 
     def wait(self, tx_id: bytes, *, timeout_s: float = 60.0, poll_s: float = 0.5) -> Status:
-        """Until the outcome is final. EnvironmentProblem after the timeout, or at once for an unknown transaction."""
+        """Until the outcome is final. EnvironmentProblem after the timeout, or at once for an unknown transaction,
+        unless it may have been posted to an inbox on the chain below and is not deep enough there."""
         end = time.monotonic() + timeout_s
         poll_s = poll_s if self._url is None else min(poll_s, 0.1)
         while True:
             status = self.status(tx_id)
             if status.final:
                 return status
-            if status.state == "unknown":
+            if status.state == "unknown" and not self.has_inbox:
                 raise EnvironmentProblem(f"the network has never received transaction 0x{tx_id.hex()}")
             if time.monotonic() >= end:
                 waits_for = (
@@ -126,6 +127,11 @@ class Client:
                     f"transaction 0x{tx_id.hex()} is still {status.state} after {timeout_s:g} s: {waits_for}"
                 )
             time.sleep(poll_s)
+
+    @property
+    def has_inbox(self) -> bool:
+        """Whether a transaction that no node knows may stand in an inbox on the chain below, not deep enough yet."""
+        return self.view().genesis.deadlines.force_l1_blocks > 0
 
     def view(self) -> NetworkView:
         """The network as it now stands."""

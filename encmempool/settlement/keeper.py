@@ -24,9 +24,10 @@ from encmempool.forced import InboxEntry
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.settlement.l1 import Reverted
-from encmempool.settlement.leaves import batch_branch, leaves, posting, promise, signature, signatures
+from encmempool.settlement.leaves import Posting, batch_branch, leaves, posting, promise, signature, signatures
 from encmempool.settlement.site import Contracts
 from encmempool.types import (
+    DropCertificate,
     EncryptedTransaction,
     OrderCertificate,
     Proposal,
@@ -54,6 +55,7 @@ class Known(Protocol):
 
     def proposal(self, height: int) -> Proposal | None: ...
     def certificate(self, height: int) -> OrderCertificate | None: ...
+    def drop(self, height: int) -> DropCertificate | None: ...
     def shares(self, height: int) -> tuple[SignedShare, ...]: ...
     def abstentions(self) -> tuple[SignedAbstain, ...]: ...
     def executed_at(self, tx_id: bytes) -> int | None: ...
@@ -137,20 +139,39 @@ class Keeper:
 
     def _post(self, executed_height: int) -> Iterator[Step]:
         settlement = self._contracts.settlement
-        height = settlement.get("height")
-        behind = executed_height - height
+        posted = settlement.get("height")
+        agreed = self._agreed(posted)
+        behind = executed_height - agreed
         if behind <= 0 or not (self._posts or behind > SPARE_HEIGHTS):
             return
-        postings = []
-        for at in range(height + 1, min(height + POSTED_AT_ONCE, executed_height) + 1):
-            proposal, certificate = self._known.proposal(at), self._known.certificate(at)
-            if proposal is None or certificate is None:
+        with suppress(Reverted):  # another one was faster
+            dropped = self._known.drop(agreed + 1)
+            below = self._known.proposal(agreed)
+            if dropped is not None and below is not None:
+                arguments = (leaves(below.commitment.message), dropped.abstention.committee_id)
+                settlement.send("drop", *arguments, list(signatures(dropped.signatures)), sender=self._identity)
+                yield Step("settled", {"height": agreed + 1, "dropped": 1})
+            elif postings := self._postings(agreed + 1, executed_height) if agreed == posted else []:
+                mined = settlement.send("post", postings, sender=self._identity)
+                yield Step("settled", {"height": agreed + len(postings), "gas": mined.gas})
+
+    def _agreed(self, height: int) -> int:
+        """The highest posted height that is as known here: one that was posted may have been dropped since."""
+        while height > 0:
+            proposal = self._known.proposal(height)
+            if proposal is None or self._contracts.settlement.get("roots", height) == proposal.commitment.message.root:
+                break
+            height -= 1
+        return height
+
+    def _postings(self, first: int, last: int) -> list[Posting]:
+        postings: list[Posting] = []
+        for height in range(first, min(first + POSTED_AT_ONCE - 1, last) + 1):
+            proposal, certificate = self._known.proposal(height), self._known.certificate(height)
+            if proposal is None or certificate is None or self._known.drop(height) is not None:
                 break
             postings.append(posting(proposal.commitment, certificate.signatures))
-        if postings:
-            with suppress(Reverted):  # another one was faster
-                mined = settlement.send("post", postings, sender=self._identity)
-                yield Step("settled", {"height": height + len(postings), "gas": mined.gas})
+        return postings
 
     # --- evidence
 

@@ -50,9 +50,9 @@ NAMES = {"devnet soak": "encmempool.soak/1"}
 PROCESSES = [
     leaf
     for leaf in LEAVES
-    if leaf.startswith(("node ", "devnet ")) or leaf in ("bench load", "fetch anvil", "scenario run")
+    if leaf.startswith(("node ", "devnet ")) or leaf in ("bench load", "fetch anvil", "inbox post", "scenario run")
 ]
-"""Commands that need running nodes or the package registry: test_devnet.py, test_scenarios.py, test_fetch.py run them."""
+"""Commands that need nodes or the package registry: test_devnet.py, test_scenarios.py and test_fetch.py run them."""
 
 
 def schema_name(leaf: str) -> str:

@@ -33,3 +33,35 @@ def test_names_of_the_command_are_those_of_the_scenarios() -> None:
     from encmempool.network.scenarios import SCENARIOS
 
     assert tuple(SCENARIOS) == NAMES
+
+
+@pytest.mark.slow
+def test_ignored_user_posts_to_the_inbox_and_is_executed(invoked, fits_schema, is_problem, tmp_path) -> None:
+    home = tmp_path / "home"
+    up = invoked(home, "devnet", "up", "--l1", "anvil", "--json")
+    assert up.code == 0, up
+    try:
+        (auditor,) = (node["url"] for node in up.json["nodes"] if node["role"] == "auditor")
+        signed = invoked(
+            home, "--node", auditor, "tx", "sign", "--key", "dev-0", "--to", "0x" + "77" * 20, "--value", "0.1 ETH"
+        )
+        assert signed.code == 0, signed
+        (tmp_path / "tx.hex").write_text(signed.out)
+        envelope = invoked(home, "--node", auditor, "encrypt", str(tmp_path / "tx.hex"), "--valid-until", "5000")
+        assert envelope.code == 0, envelope
+        (tmp_path / "envelope.hex").write_text(envelope.out)
+        posted = invoked(home, "inbox", "post", str(tmp_path / "envelope.hex"), "--key", "dev-0", "--json")
+        fits_schema(posted.json)
+        assert (posted.code, posted.json.get("index")) == (0, 0), posted
+        waited = invoked(home, "--node", auditor, "wait", posted.json["tx_id"], "--json")
+        assert (waited.code, waited.json["state"]) == (0, "executed")
+        history = invoked(home, "--node", auditor, "audit", "export", "-o", str(tmp_path / "history.bin"))
+        assert history.code == 0
+        assert invoked(home, "audit", "verify", str(tmp_path / "history.bin")).code == 0
+        is_problem(invoked(home, "inbox", "post", str(tmp_path / "envelope.hex"), "--key", "nobody"), 2, "nobody")
+        elsewhere = ("--l1", "http://127.0.0.1:9", "--contracts", str(tmp_path / "none.json"))
+        is_problem(
+            invoked(home, "inbox", "post", str(tmp_path / "envelope.hex"), "--key", "dev-0", *elsewhere), 3, "none.json"
+        )
+    finally:
+        assert invoked(home, "devnet", "down").code == 0

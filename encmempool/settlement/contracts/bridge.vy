@@ -2,8 +2,8 @@
 # pragma evm-version prague
 """
 @title Bridge: the ether behind the network's
-@notice Who transfers wei to his exit address can fetch as much here, once the transfer's state is final. No key opens an
-        exit address, so what it holds only grows. Nobody is needed for that but whoever posts commitments.
+@notice Who transfers wei to his exit address can fetch as much here, once the transfer's state is final. No key opens
+        an exit address, so what it holds only grows. Nobody is needed for that but whoever posts commitments.
 """
 import ssz
 import settlement

@@ -2,9 +2,9 @@
 # pragma evm-version prague
 """
 @title Challenges: absences, asked for and answered
-@notice Who challenges puts down a bond. Answered within the window, it goes to the accused; unanswered, the accused is
-        slashed, and it goes back. Every subject is challenged once, an inbox entry until it is settled. Anybody may answer
-        for anybody.
+@notice Who challenges puts down a bond. Answered within the window, it goes to the accused; unanswered, the accused
+        is slashed, and it goes back. Every subject is challenged once, an inbox entry until it is settled. Anybody
+        may answer for anybody.
 """
 import signatures
 import ssz
@@ -206,8 +206,8 @@ def answer_account(
     branch: DynArray[bytes32, 32],
 ):
     """
-    @notice It was not admissible in the end: in the state that the last commitment in time names, the sender has another
-            nonce, or less than the reservation
+    @notice It was not admissible in the end: in the state that the last commitment in time names, the sender has
+            another nonce, or less than the reservation
     @param promise What was challenged
     @param accused Who gave the receipt
     @param commitment The `OrderCommitment` at the receipt's height, or the last one below it that was posted in time
@@ -279,8 +279,8 @@ def answer_used_up(promise: Promise, accused: address, commitment: bytes32[13]):
 @payable
 def challenge_entry(index: uint256, committee_id: bytes32):
     """
-    @notice EVD-13: ask for the first entry of the inbox that is not settled, once it is overdue. Those behind it may have
-            to wait for room.
+    @notice EVD-13: ask for the first entry of the inbox that is not settled, once it is overdue. Those behind it may
+            have to wait for room.
     @param index Of the entry
     @param committee_id The committee in office at the next height, whose sequencer is accused
     """
@@ -362,8 +362,8 @@ def answer_large_share(
     signature: signatures.Signature,
 ):
     """
-    @notice The same for a share that is too large to be posted: only its root. A member that has not made it is convicted
-            by its own signature, off chain (EVD-7).
+    @notice The same for a share that is too large to be posted: only its root. A member that has not made it is
+            convicted by its own signature, off chain (EVD-7).
     @param commitment The `OrderCommitment`
     @param member Whose share
     @param tree The root of the share's bytes, before their number is mixed in
@@ -390,8 +390,8 @@ def answer_abstention(commitment: bytes32[13], member: address, signature: signa
 @external
 def answer_executed(commitment: bytes32[13], member: address):
     """
-    @notice It was revealed, since a commitment above names the state after it; or it does not stand any more, dropped or
-            void; or it was left to a successor, whose signers release nothing from its start on (KEY-10)
+    @notice It was revealed, since a commitment above names the state after it; or it does not stand any more, dropped
+            or void; or it was left to a successor, whose signers release nothing from its start on (KEY-10)
     @param commitment The `OrderCommitment`
     @param member Who was asked
     """
@@ -594,7 +594,8 @@ def _end_stall():
 @view
 def _share_bytes(commitment: bytes32[13]) -> uint256:
     """
-    @notice The size of a share of this batch: none for clear, one point, or for tdh2 one for each transaction and a proof
+    @notice The size of a share of this batch: none for clear, one point, or for tdh2 one for each transaction and a
+            proof
     """
     committee: registry.Committee = staticcall REGISTRY.committee(commitment[2])
     if committee.scheme == 0:

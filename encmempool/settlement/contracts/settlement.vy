@@ -2,9 +2,9 @@
 # pragma evm-version prague
 """
 @title Settlement: the chain of certified commitments
-@notice Every height's commitment with its certificate, posted by anybody. A state root that a commitment names is signed
-        by t members with it (VOT-7), here never fewer than the default threshold, and becomes final after a delay.
-        Execution is not proven: t members who lie agree on any state.
+@notice Every height's commitment with its certificate, posted by anybody. A state root that a commitment names is
+        signed by t members with it (VOT-7), here never fewer than the default threshold, and becomes final after a
+        delay. Execution is not proven: t members who lie agree on any state.
 """
 import signatures
 import ssz
@@ -118,8 +118,9 @@ def drop(
     parent: bytes32[13], committee_id: bytes32, abstained: DynArray[signatures.Signature, ssz.COMMITTEE]
 ):
     """
-    @notice Put the empty commitment of DRP-4 in place of a height at which so many members abstained that nobody can open
-            it (DRP-1), whether something was posted there or not. What stands above goes. Not for the first height.
+    @notice Put the empty commitment of DRP-4 in place of a height at which so many members abstained that nobody can
+            open it (DRP-1), whether something was posted there or not. What stands above goes. Not for the first
+            height.
     @param parent The leaves of the commitment below
     @param committee_id The committee of the height
     @param abstained Its members' signatures on the `Abstain`, by ascending member
@@ -165,8 +166,9 @@ def drop(
 @external
 def forget(voided: bytes32[13], parent: bytes32[13]):
     """
-    @notice Take back what was posted of a committee from a height on that a successor has taken over (VOT-14): votes are
-            not taken back, and one that comes late may certify what became void before the successor is registered here
+    @notice Take back what was posted of a committee from a height on that a successor has taken over (VOT-14): votes
+            are not taken back, and one that comes late may certify what became void before the successor is
+            registered here
     @param voided The leaves of the commitment posted at the first such height
     @param parent Those of the commitment below; nothing where that is the genesis
     """
