@@ -37,7 +37,7 @@ from typing import Protocol
 from encmempool import genesis as genesis_file
 from encmempool.envelope import Epochs, check_receipt
 from encmempool.errors import Malformed, Rejected
-from encmempool.forced import InboxEntry, KnownInbox
+from encmempool.forced import KnownInbox
 from encmempool.identity import recover_signer
 from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee
@@ -45,6 +45,7 @@ from encmempool.reveal import Executed, Follower
 from encmempool.types import (
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     OrderCertificate,
     Proposal,
     Reveal,
@@ -271,7 +272,7 @@ class _Auditor:
         self._unrevealed = False
         self._by_key: dict[bytes, Committee] = {}
         self._batch: list[tuple[EncryptedTransaction, SignedReceipt | None]] = []
-        self._inbox = KnownInbox()
+        self._inbox = KnownInbox(head=NO_END)
 
     def run(self) -> AuditReport:
         genesis_record = self._take(Kind.GENESIS, 0)

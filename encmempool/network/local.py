@@ -17,7 +17,7 @@ from encmempool import genesis as development
 from encmempool.audit import PublishedHeight
 from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
-from encmempool.forced import InboxEntry, InboxView, NoInbox, known_entry
+from encmempool.forced import InboxView, NoInbox, known_entry
 from encmempool.home import Home, Password, WrongPassword
 from encmempool.identity import Identity
 from encmempool.keysets import (
@@ -39,6 +39,7 @@ from encmempool.types import (
     Deadlines,
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     KeySet,
     OrderCertificate,
     PoolState,
