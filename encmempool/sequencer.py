@@ -291,14 +291,19 @@ class Sequencer:
         return tuple((p.transaction, self._receipts[p.transaction.tx_id]) for p in pending)
 
     def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
-        """All that has a receipt and no place in a commitment, by sequence, however long ago it expired: for those who
-        read history. Reads every receipt there is."""
+        """All that has a receipt and no place with it in a commitment, by sequence, however long ago it expired: for
+        those who read history. What was forced is committed without its receipt. Reads every receipt there is."""
         receipts = self._receipts.values() if self._kept is None else self._stored_receipts()
         return tuple(
             (self._transaction(receipt.message.tx_id), receipt)
             for receipt in receipts
-            if self.place(receipt.message.tx_id) is None
+            if not self._is_committed_with_receipt(receipt.message.tx_id)
         )
+
+    def _is_committed_with_receipt(self, tx_id: bytes) -> bool:
+        height = self.place(tx_id)
+        batch = None if height is None else self.batch(height)
+        return batch is not None and tx_id in batch.tx_ids[self._forced_at(batch) :]
 
     def submit(self, data: bytes, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Admit one encoded envelope. The last effect sends the signed receipt. Raises Malformed or Rejected."""

@@ -242,6 +242,19 @@ def test_live_transaction_is_taken_from_the_inbox_once_and_its_receipt_is_kept(w
     assert world.network.commit().commitment.message.count == 0
 
 
+def test_receipt_of_a_forced_transaction_stands_at_the_end_of_the_history_aud_3(world, chain):
+    both = transfer(world)
+    world.network.submit(both.encoded)
+    world.network.submit(transfer(world, 1).encoded)
+    chain.post(both)
+    chain.pass_blocks(WINDOW)
+    world.network.commit()
+    world.network.reveal()
+    for network in (world.network, world.restart()):
+        report = audit.verify(audit.export(network))
+        assert (report.transactions, report.pending, report.missing_receipts) == (2, 0, 0)
+
+
 def test_inbox_fills_half_of_the_batch_and_the_rest_waits_its_turn_frc_4(world, chain):
     entries = [transfer(world, at) for at in range(6)]
     chain.post(*entries)
