@@ -20,7 +20,6 @@ from encmempool.evidence import (
     ConflictingVotes,
     Evidence,
 )
-from encmempool.forced import InboxEntry
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.settlement.l1 import Reverted
@@ -29,6 +28,7 @@ from encmempool.settlement.site import Contracts
 from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
+    InboxEntry,
     OrderCertificate,
     Proposal,
     SignedAbstain,
