@@ -239,6 +239,13 @@ def verify(data: bytes, *, backend: str = DEFAULT_BACKEND) -> AuditReport:
     return _Auditor(data, backend).run()
 
 
+def replayed(data: bytes, *, backend: str = DEFAULT_BACKEND) -> Follower:
+    """The same, for who then wants to look into it."""
+    auditor = _Auditor(data, backend)
+    auditor.run()
+    return auditor.follower
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     kind: Kind
@@ -262,6 +269,10 @@ class _Auditor:
         self._unrevealed = False
         self._by_key: dict[bytes, Committee] = {}
         self._pairs: list[tuple[EncryptedTransaction, SignedReceipt]] = []
+
+    @property
+    def follower(self) -> Follower:
+        return self._follower
 
     def run(self) -> AuditReport:
         genesis_record = self._take(Kind.GENESIS, 0)
