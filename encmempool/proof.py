@@ -5,7 +5,8 @@ client. It rests on the genesis root, on hashes, and on t members of each commit
 than t are dishonest. What `verify` establishes:
 
 * t members fixed the transaction at its position of its height's batch, and the sequencer received it;
-* with a state, that the height was executed, and the sender's nonce and balance after it, as t members computed them;
+* with a later state, that the height was executed, and the sender's nonce and balance after it, as t members computed
+  them;
 * with an opening, the payload. What that rests on depends on the scheme. `clear`: nothing is closed. `ibe`: the key of
   the height is checked against the committee's own, whatever it yields. `tdh2`, `simple-bte`, `fptx`: a key of the
   sealed body. What it opens is authentic and signed by the sender, and an honest one's ciphertext has no other; but
@@ -22,7 +23,8 @@ PRF-3  a commitment is its key set's, signed by the sequencer, and certified by 
 PRF-4  the branch leads from the transaction's id, at its position, to the batch root
 PRF-5  the transaction and its receipt pass the checks of admission
 PRF-6  the opening has the form that the scheme asks for, and opens the transaction
-PRF-7  the state is one after the height, named by a commitment as in PRF-3, and holds the account of the sender
+PRF-7  the states shown are that which the transaction's commitment names, and one after its height, named by another
+       commitment as in PRF-3; both hold the sender's account, the later one with the transaction's nonce used
 PRF-8  of the outcomes, those are named that what was shown leaves possible
 """
 
@@ -34,7 +36,7 @@ from typing import Annotated
 
 from encmempool.branches import fold
 from encmempool.certificates import check_certificate
-from encmempool.envelope import Terms, check_receipt
+from encmempool.envelope import Terms, check_receipt, reservation
 from encmempool.errors import Malformed, Rejected
 from encmempool.execution.ledger import Failure
 from encmempool.identity import require_signer
@@ -45,9 +47,11 @@ from encmempool.state import ACCOUNT_BRANCH, account_place
 from encmempool.summaries import GenesisSummary
 from encmempool.types import (
     MAX_BATCH,
+    STATE_DEPTH,
     ZERO_HASH,
     Account,
     EncryptedTransaction,
+    Header,
     KeySet,
     OrderCertificate,
     OrderCommitment,
@@ -79,13 +83,20 @@ class Certified(SszObject):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProvenAccount(SszObject):
-    """An account in the state that a certified commitment names; `index` is its place in the state's list."""
+class AccountBranch(SszObject):
+    """An account and its way to a state root; `index` is its place in the state's list."""
 
-    named_by: Certified
     account: Account
     index: U32
     branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountAfter(SszObject):
+    """An account in the state that a certified commitment names."""
+
+    named_by: Certified
+    shown: AccountBranch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +106,8 @@ class Proof(SszObject):
     ordered     the commitment that lists the transaction
     branch      from its id to the batch root
     opening     as `Scheme.opening` makes it; empty where nothing is closed, or where none is shown
-    state       the sender's account after the transaction's height, if a commitment names that state already
+    before      the sender's account in the state that `ordered` names
+    after       the same after the transaction's height, if a commitment names that state already
     """
 
     genesis: GenesisSummary
@@ -106,7 +118,8 @@ class Proof(SszObject):
     position: U32
     branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH)]
     opening: Annotated[bytes, ByteList(MAX_OPENING_BYTES)]
-    state: Annotated[tuple[ProvenAccount, ...], Limit(1)]
+    before: AccountBranch
+    after: Annotated[tuple[AccountAfter, ...], Limit(1)]
 
     @property
     def file(self) -> bytes:
@@ -177,7 +190,8 @@ def verify(proof: Proof, *, genesis_root: bytes, backend: str = DEFAULT_BACKEND)
     _check_place(transaction.tx_id, proof.position, proof.branch, commitment)
     _check_admission(proof, _terms(proof.genesis, key_set, scheme))
     opened = _opened(proof, key_set, scheme)
-    state = _checked_state(proof.state[0], transaction, commitment, key_sets) if proof.state else None
+    before = _checked_account(proof.before, transaction, commitment.state_root)
+    state = _checked_after(proof.after[0], transaction, commitment, key_sets) if proof.after else None
     payload = opened.payload if opened else None
     return ProvenTransaction(
         genesis_root=genesis_root,
@@ -196,7 +210,7 @@ def verify(proof: Proof, *, genesis_root: bytes, backend: str = DEFAULT_BACKEND)
         opened_by=scheme.info.opened_alone_by if opened else None,
         payload=payload,
         plaintext_root=ZERO_HASH if payload is None else plaintext_root(payload),
-        outcomes=_outcomes(opened, state),
+        outcomes=_outcomes(transaction.header, opened, before, state),
         state=state,
     )
 
@@ -258,20 +272,29 @@ def _opened(proof: Proof, key_set: KeySet, scheme: Scheme) -> OpenedEntry | None
     return open_entry(proof.genesis, transaction.header, opened)
 
 
-def _checked_state(
-    shown: ProvenAccount, transaction: EncryptedTransaction, commitment: OrderCommitment, key_sets: Sequence[KeySet]
+def _checked_account(shown: AccountBranch, transaction: EncryptedTransaction, state_root: bytes) -> Account:
+    """PRF-7, of one state."""
+    account = shown.account
+    if account.address != transaction.header.sender:
+        raise Rejected("PRF-7", "the account is not the sender's")
+    if len(shown.branch) != ACCOUNT_BRANCH or shown.index >= 1 << STATE_DEPTH:
+        raise Rejected("PRF-7", "the branch is not one of a state's account")
+    if fold(account.root, account_place(shown.index), shown.branch) != state_root:
+        raise Rejected("PRF-7", "the branch does not lead from the account to the state root")
+    return account
+
+
+def _checked_after(
+    after: AccountAfter, transaction: EncryptedTransaction, commitment: OrderCommitment, key_sets: Sequence[KeySet]
 ) -> ProvenState:
-    """PRF-7."""
-    later, account = shown.named_by.commitment.message, shown.account
-    _check_certified(shown.named_by, key_sets)
+    """PRF-7, of the later state."""
+    later = after.named_by.commitment.message
+    _check_certified(after.named_by, key_sets)
     if not commitment.height <= later.executed_height < later.height:
         raise Rejected("PRF-7", f"the state shown is that of height {later.executed_height}")
-    if account.address != transaction.header.sender or account.nonce <= transaction.header.nonce:
-        raise Rejected("PRF-7", "the account is not the sender's, or has not used the transaction's nonce")
-    if len(shown.branch) != ACCOUNT_BRANCH or shown.index >= 1 << (ACCOUNT_BRANCH - 3):
-        raise Rejected("PRF-7", "the branch is not one of a state's account")
-    if fold(account.root, account_place(shown.index), shown.branch) != later.state_root:
-        raise Rejected("PRF-7", "the branch does not lead from the account to the state root")
+    account = _checked_account(after.shown, transaction, later.state_root)
+    if account.nonce <= transaction.header.nonce:
+        raise Rejected("PRF-7", "the sender has not used the transaction's nonce in the state shown")
     return ProvenState(
         height=later.height,
         executed_height=later.executed_height,
@@ -281,11 +304,16 @@ def _checked_state(
     )
 
 
-def _outcomes(opened: OpenedEntry | None, state: ProvenState | None) -> tuple[Outcome, ...]:
+def _outcomes(
+    header: Header, opened: OpenedEntry | None, before: Account, after: ProvenState | None
+) -> tuple[Outcome, ...]:
     """PRF-8."""
     if opened is None:
-        return REVEALED if state else ()
+        return REVEALED if after else ()
     if isinstance(opened.content, Failure):
         return (Outcome[opened.content.name],)
-    # Nonce, fee and reservation were checked by the members who voted: only what it sends may be more than it has.
-    return (Outcome.EXECUTED, Outcome.NOT_EXECUTABLE) if opened.content.value else (Outcome.EXECUTED,)
+    # The members who voted checked nonce, fee and reservation: a transaction fails to run only if it sends more than
+    # there is. Nobody else takes from an account, so what it had before is there, unless another of its own came first.
+    alone = after is not None and before.nonce == header.nonce == after.nonce - 1
+    covered = alone and opened.content.value <= before.balance - reservation(header)
+    return (Outcome.EXECUTED,) if covered or not opened.content.value else (Outcome.EXECUTED, Outcome.NOT_EXECUTABLE)

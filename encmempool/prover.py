@@ -7,7 +7,8 @@ from encmempool.branches import list_branch
 from encmempool.committee import Ready
 from encmempool.errors import EnvironmentProblem
 from encmempool.execution.ledger import Failure
-from encmempool.proof import BATCH_DEPTH, Certified, Proof, ProvenAccount
+from encmempool.genesis import ledger_of
+from encmempool.proof import BATCH_DEPTH, AccountAfter, AccountBranch, Certified, Proof
 from encmempool.reveal import Executed, Follower
 from encmempool.state import StateTree
 from encmempool.summaries import GenesisSummary
@@ -24,8 +25,9 @@ def prove(follower: Follower, tx_id: bytes) -> Proof:
     transaction's batch that needs no share, where it is not kept, and one hash for each account."""
     executed, position = _place(follower, tx_id)
     ready = executed.ready
-    state = _state(follower, executed, position)
-    newest = state.named_by.commitment.message.height if state else ready.commitment.height
+    sender = ready.proposal.transactions[position].header.sender
+    after = _after(follower, ready.commitment.height, sender)
+    newest = after.named_by.commitment.message.height if after else ready.commitment.height
     key_sets = [c.signed for c in follower.chain.committees if c.key_set.start_height <= newest]
     return Proof(
         genesis=GenesisSummary.of(follower.committee.genesis),
@@ -36,7 +38,8 @@ def prove(follower: Follower, tx_id: bytes) -> Proof:
         position=position,
         branch=list_branch([t.tx_id for t in ready.proposal.transactions], position, BATCH_DEPTH),
         opening=_opening(follower, executed, position),
-        state=(state,) if state else (),
+        before=_account(follower, ready.commitment.executed_height, sender),
+        after=(after,) if after else (),
     )
 
 
@@ -102,20 +105,19 @@ def _opening(follower: Follower, executed: Executed, position: int) -> bytes:
     return scheme.opening(committee.public_key, batch, batch_key, committee.precompute(batch), position)
 
 
-def _state(follower: Follower, executed: Executed, position: int) -> ProvenAccount | None:
-    """The sender's account in the first state after the height that a certified commitment names."""
-    height = executed.ready.commitment.height
-    while (later := follower.chain.at(height := height + 1)) is not None:
-        if follower.certificate(height) is None:
-            return None
-        named = later.commitment.executed_height
-        if named >= executed.ready.commitment.height and (after := follower.executed_at(named)) is not None:
-            sender = executed.ready.proposal.transactions[position].header.sender
-            index, branch = StateTree(after.state.ledger).account_branch(sender)
-            return ProvenAccount(
-                named_by=_certified(follower, later),
-                account=Account(address=sender, nonce=after.state.nonce(sender), balance=after.state.balance(sender)),
-                index=index,
-                branch=branch,
-            )
+def _account(follower: Follower, height: int, address: bytes) -> AccountBranch:
+    executed = follower.executed_at(height)
+    ledger = executed.state.ledger if executed else ledger_of(follower.committee.genesis)
+    index, branch = StateTree(ledger).account_branch(address)
+    account = Account(address=address, nonce=ledger.nonce(address), balance=ledger.balance(address))
+    return AccountBranch(account=account, index=index, branch=branch)
+
+
+def _after(follower: Follower, height: int, address: bytes) -> AccountAfter | None:
+    """The account in the first state after a height that a certified commitment names."""
+    at = height
+    while (later := follower.chain.at(at := at + 1)) is not None and follower.certificate(at) is not None:
+        if later.commitment.executed_height >= height:
+            shown = _account(follower, later.commitment.executed_height, address)
+            return AccountAfter(named_by=_certified(follower, later), shown=shown)
     return None

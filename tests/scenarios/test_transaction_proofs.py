@@ -15,9 +15,9 @@ from hypothesis import given, settings, strategies as st
 from encmempool import audit
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.outcomes import Outcome
-from encmempool.proof import REVEALED, Certified, Proof, ProvenTransaction, verify
+from encmempool.proof import REVEALED, AccountAfter, Certified, Proof, ProvenTransaction, _checked_after, verify
 from encmempool.prover import followed, prove
-from encmempool.types import SignedCommitment
+from encmempool.types import EncryptedTransaction, SignedCommitment
 from threshold.schemes.registry import SCHEMES
 
 TARGET = 1
@@ -63,6 +63,12 @@ def run(world: Any, **changes: Any) -> Proven:
     return Proven(world=world, payload=payload, proof=prove(world.network.follower, made[1].tx_id))
 
 
+def proof_of_state(after: AccountAfter, transaction: EncryptedTransaction, given: Proven) -> None:
+    """The check of the later state by itself: a commitment that holds another transaction would need votes."""
+    commitment, (signed,) = given.proof.ordered.commitment.message, given.proof.key_sets
+    _checked_after(after, transaction, commitment, [signed.message])
+
+
 @pytest.fixture(scope="module")
 def proven(new_world: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Proven]:
     made: dict[str, Proven] = {}
@@ -85,16 +91,27 @@ def test_proof_shows_place_content_and_state(proven, scheme) -> None:
     assert shown.payload == given.payload
     assert shown.plaintext_root == executed.reveal.positions[1].plaintext_root
     assert shown.opened_by == network.committee.scheme.info.opened_alone_by
-    assert shown.outcomes == (Outcome.EXECUTED, Outcome.NOT_EXECUTABLE)
+    assert shown.outcomes == (Outcome.EXECUTED,)
     assert shown.state is not None
     assert (shown.state.executed_height, shown.state.nonce) == (1, 1)
     assert shown.state.balance == given.world.balance(given.world.people[1])
-    assert len(given.proof.file) < 6_000
+    assert len(given.proof.file) < 6_200
 
 
-def test_transaction_that_sends_nothing_is_known_to_have_run(world) -> None:
+def test_without_a_later_state_only_what_sends_nothing_is_known_to_have_run(proven, world) -> None:
     """PRF-8"""
-    assert run(world, value=0).verify().outcomes == (Outcome.EXECUTED,)
+    assert proven("tdh2").verify(after=()).outcomes == (Outcome.EXECUTED, Outcome.NOT_EXECUTABLE)
+    assert run(world, value=0).verify(after=()).outcomes == (Outcome.EXECUTED,)
+
+
+def test_outcome_is_open_where_another_transaction_may_have_spent(world) -> None:
+    """PRF-8"""
+    person, other = world.people[:2]
+    made = [world.transfer(person, nonce, value=1) for nonce in (0, 1)] + [world.transfer(other, value=10**22)]
+    world.run_height(*made)
+    world.run_height()
+    shown = [verify(prove(world.network.follower, m.tx_id), genesis_root=world.committee.genesis.root) for m in made]
+    assert [s.outcomes for s in shown] == [(Outcome.EXECUTED, Outcome.NOT_EXECUTABLE)] * 3
 
 
 @pytest.mark.parametrize("scheme", ["tdh2", "ibe"])
@@ -144,7 +161,7 @@ def test_key_of_a_height_proves_what_is_undecryptable(make_world) -> None:
 def test_without_an_opening_every_outcome_is_possible(proven, scheme) -> None:
     shown = proven(scheme).verify(opening=b"")
     assert (shown.opened_by, shown.payload, shown.outcomes) == (None, None, REVEALED)
-    assert proven(scheme).verify(opening=b"", state=()).outcomes == ()
+    assert proven(scheme).verify(opening=b"", after=()).outcomes == ()
 
 
 # --- one fault each ---------------------------------------------------------------------------------------------------
@@ -223,30 +240,45 @@ def test_opening_has_to_be_the_transactions_own(proven, scheme) -> None:
         given.refused("PRF-6", opening=opening[:-1])
 
 
-def test_state_has_to_be_one_after_the_height_with_the_senders_account(proven) -> None:
+def test_states_have_to_be_those_named_with_the_senders_account(proven) -> None:
     """PRF-7"""
     given = proven("tdh2")
-    (state,) = given.proof.state
+    before, (after,) = given.proof.before, given.proof.after
+    named, other = after.named_by, given.world.people[0].address
 
-    def refused(rule: str = "PRF-7", **changes: Any) -> None:
-        given.refused(rule, state=(replace(state, **changes),))
+    for shown in (before, after.shown):
 
-    refused(named_by=given.proof.ordered)
-    refused(
-        "VOT-1",
-        named_by=replace(
-            state.named_by,
-            commitment=replace(state.named_by.commitment, signature=given.proof.ordered.commitment.signature),
-        ),
-    )
-    refused("CRT-3", named_by=replace(state.named_by, certificate=given.proof.ordered.certificate))
-    refused(account=replace(state.account, balance=1))
-    refused(account=replace(state.account, nonce=0))
-    refused(account=replace(state.account, address=given.world.people[0].address))
-    refused(index=state.index ^ 1)
-    refused(index=state.index | 1 << 24)
-    refused(branch=state.branch[:-1])
-    refused(branch=(*state.branch[:-1], bytes(32)))
+        def refused(shown=shown, **changes: Any) -> None:
+            changed = replace(shown, **changes)
+            given.refused(
+                "PRF-7", **({"before": changed} if shown is before else {"after": (replace(after, shown=changed),)})
+            )
+
+        refused(account=replace(shown.account, balance=1))
+        refused(account=replace(shown.account, nonce=shown.account.nonce + 1))
+        refused(account=replace(shown.account, address=other))
+        refused(index=shown.index ^ 1)
+        refused(index=shown.index | 1 << 24)
+        refused(branch=shown.branch[:-1])
+        refused(branch=(*shown.branch[:-1], bytes(32)))
+    given.refused("PRF-7", before=after.shown)
+    given.refused("PRF-7", after=(replace(after, shown=before),))
+    given.refused("PRF-7", after=(replace(after, named_by=given.proof.ordered),))
+    by_other = replace(named.commitment, signature=given.proof.ordered.commitment.signature)
+    given.refused("VOT-1", after=(replace(after, named_by=replace(named, commitment=by_other)),))
+    few = replace(named.certificate, signatures=named.certificate.signatures[:2])
+    given.refused("CRT-3", after=(replace(after, named_by=replace(named, certificate=few)),))
+
+
+def test_state_in_which_the_nonce_is_not_used_is_refused(world) -> None:
+    """PRF-7"""
+    given = run(world)
+    (after,) = given.proof.after
+    used = replace(given.proof.transaction.header, nonce=1)
+    transaction = world.envelope(world.people[1], used, given.proof.transaction.ciphertext)
+    with pytest.raises(Rejected) as caught:
+        proof_of_state(after, transaction, given)
+    assert caught.value.rule == "PRF-7"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -277,7 +309,7 @@ def test_no_part_of_another_proof_fits(proven, data) -> None:
     ids = [transaction.tx_id for transaction in executed.ready.proposal.transactions]
     proofs = [prove(given_proof.world.network.follower, tx_id) for tx_id in ids[:2]]
     honest = [given_proof.of(proof) for proof in proofs]
-    names = ("transaction", "receipt", "position", "branch", "opening", "state")
+    names = ("transaction", "receipt", "position", "branch", "opening", "before", "after")
     mixed = replace(proofs[0], **{name: getattr(data.draw(st.sampled_from(proofs)), name) for name in names})
     try:
         found = given_proof.of(mixed)
