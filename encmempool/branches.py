@@ -3,7 +3,7 @@
 A branch is the sibling of each node on the way up, from the bottom, and last the chunk with the list's length. It
 fixes the element, its index and, by that chunk, the length; whoever folds it checks that the branch has as many nodes
 as the tree has levels, since `fold` takes any number. Branches of containers, and of what is nested, are folded the
-same way: the bits of the index say at each level whether the node is the right one.
+same way: the bits of the index say at each level whether the node is the right one (PRF-9).
 """
 
 from __future__ import annotations

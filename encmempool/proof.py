@@ -67,7 +67,7 @@ from threshold.schemes.registry import load_scheme, scheme_name
 MAGIC = b"encmempool proof 1\n"
 BATCH_DEPTH = (MAX_BATCH - 1).bit_length()
 MAX_PROOF_KEY_SETS = 1 << 10
-MAX_BRANCH = 1 << 5
+MAX_BRANCH_NODES = 1 << 5
 MAX_OPENING_BYTES = 1 << 6
 OPENING_BYTES = {"nothing": (0,), "height key": (0, 48), "body key": (0, 32)}
 REVEALED = tuple(outcome for outcome in Outcome if outcome <= Outcome.NOT_EXECUTABLE)
@@ -88,7 +88,7 @@ class AccountBranch(SszObject):
 
     account: Account
     index: U32
-    branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH)]
+    branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH_NODES)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class Proof(SszObject):
     receipt: SignedReceipt
     ordered: Certified
     position: U32
-    branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH)]
+    branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH_NODES)]
     opening: Annotated[bytes, ByteList(MAX_OPENING_BYTES)]
     before: AccountBranch
     after: Annotated[tuple[AccountAfter, ...], Limit(1)]
