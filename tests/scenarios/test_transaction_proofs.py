@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from encmempool import audit
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
+from encmempool.network.rotation import Change, rotate
 from encmempool.outcomes import Outcome
 from encmempool.proof import REVEALED, AccountAfter, Certified, Proof, ProvenTransaction, _checked_after, verify
 from encmempool.prover import followed, prove
@@ -334,6 +335,28 @@ def test_history_file_and_published_history_give_the_same_proof(proven) -> None:
     history = audit.export(given.world.network)
     assert prove(audit.replayed(history), tx_id) == given.proof
     assert prove(followed(given.world.network, tx_id), tx_id) == given.proof
+
+
+@pytest.mark.parametrize("change", [{}, {"new_key": True, "overlap": 1}, {"new_sequencer": True}])
+def test_proofs_go_across_key_sets(world, change) -> None:
+    """PRF-2: of a transaction before a committee hands over, and of one after."""
+    early = world.transfer(world.people[0])
+    world.run_height(early)
+    rotate(world.network, Change(**change), random=world.random)
+    while world.network.committee.key_set.epoch == 1:
+        world.run_height()
+    late = world.transfer(world.people[1])
+    world.run_height(late)
+    world.run_height()
+    root = world.committee.genesis.root
+    for transaction in (early, late):
+        proof = prove(world.network.follower, transaction.tx_id)
+        shown = verify(proof, genesis_root=root)
+        assert (shown.outcomes, shown.state.nonce) == ((Outcome.EXECUTED,), 1)
+    assert len(proof.key_sets) == 2
+    with pytest.raises(Rejected) as caught:
+        verify(replace(proof, key_sets=proof.key_sets[:1]), genesis_root=root)
+    assert caught.value.rule == "PRF-3"
 
 
 def test_what_no_commitment_holds_has_no_proof(world) -> None:
