@@ -238,6 +238,7 @@ def _proven(shown: ProvenTransaction) -> dict[str, Any]:
         "payload": None if shown.payload is None else hexed(shown.payload),
         "plaintext_root": hexed(shown.plaintext_root),
         "outcomes": [outcome.text for outcome in shown.outcomes],
+        "success": shown.success or None,
         "state": None
         if state is None
         else {
@@ -288,10 +289,12 @@ def _content(shown: ProvenTransaction) -> str:
 
 
 def _outcome(shown: ProvenTransaction) -> str:
-    """What is possible; of what ran, not whether it succeeded."""
+    """What is possible by what the proof shows."""
     names = [outcome.text for outcome in shown.outcomes]
     if not names:
         return "not shown"
+    if shown.success:
+        return "executed, and succeeded: its sender has less by more than it may be charged"
     said = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}: a proof does not tell which"
     return f"{said} (success or revert is not shown)" if names == ["executed"] else said
 

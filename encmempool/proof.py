@@ -11,10 +11,12 @@ than t are dishonest. What `verify` establishes:
   the height is checked against the committee's own, whatever it yields. `tdh2`, `simple-bte`, `fptx`: a key of the
   sealed body. What it opens is authentic and signed by the sender, and an honest one's ciphertext has no other; but
   nothing short of the whole batch ties it to the committee's key. A sender may have sealed the body under one that the
-  committee does not find: then the network has the transaction as undecryptable.
+  committee does not find: then the network has the transaction as undecryptable;
+* with both states, that it ran and succeeded, if the sender made no other transaction between them and has less by more
+  than it may be charged: only value that it sent explains that. Then the payload shown is the one that ran.
 
-Not established: whether the transaction succeeded or reverted, nor what it moved. Who is to be paid by it looks at his
-own account in a certified state.
+Not established: else, whether it succeeded or reverted, nor what a swap gave. Who is to be paid by a transaction looks
+at his own account in a certified state.
 
 Requirements:
 PRF-1  the proof is the canonical encoding of a Proof of the network whose genesis root is known
@@ -26,6 +28,7 @@ PRF-6  the opening has the form that the scheme asks for, and opens the transact
 PRF-7  the states shown are that which the transaction's commitment names, and one after its height, named by another
        commitment as in PRF-3; both hold the sender's account, the later one with the transaction's nonce used
 PRF-8  of the outcomes, those are named that what was shown leaves possible
+PRF-10 the transaction succeeded where only the value that it sent explains the sender's balance
 """
 
 from __future__ import annotations
@@ -153,6 +156,7 @@ class ProvenTransaction:
     opened_by    what shows the payload: nothing, height key or body key; None if nothing does
     payload      the raw signed transaction, or None where nothing was opened
     outcomes     those that are possible by what was shown; none if not even the height's execution was
+    success      whether it is shown that the transaction succeeded; if not, it may have reverted
     """
 
     genesis_root: bytes
@@ -172,6 +176,7 @@ class ProvenTransaction:
     payload: bytes | None
     plaintext_root: bytes
     outcomes: tuple[Outcome, ...]
+    success: bool
     state: ProvenState | None
 
 
@@ -192,6 +197,7 @@ def verify(proof: Proof, *, genesis_root: bytes, backend: str = DEFAULT_BACKEND)
     opened = _opened(proof, key_set, scheme)
     before = _checked_account(proof.before, transaction, commitment.state_root)
     state = _checked_after(proof.after[0], transaction, commitment, key_sets) if proof.after else None
+    success = state is not None and _sent(transaction.header, before, state, proof.genesis.base_fee)
     payload = opened.payload if opened else None
     return ProvenTransaction(
         genesis_root=genesis_root,
@@ -210,7 +216,8 @@ def verify(proof: Proof, *, genesis_root: bytes, backend: str = DEFAULT_BACKEND)
         opened_by=scheme.info.opened_alone_by if opened else None,
         payload=payload,
         plaintext_root=ZERO_HASH if payload is None else plaintext_root(payload),
-        outcomes=_outcomes(transaction.header, opened, before, state),
+        outcomes=(Outcome.EXECUTED,) if success else _outcomes(transaction.header, opened, before, state),
+        success=success,
         state=state,
     )
 
@@ -304,6 +311,17 @@ def _checked_after(
     )
 
 
+def _alone(header: Header, before: Account, after: ProvenState | None) -> bool:
+    """Whether the transaction is the sender's only one between two states. Others only add to an account."""
+    return after is not None and before.nonce == header.nonce == after.nonce - 1
+
+
+def _sent(header: Header, before: Account, after: ProvenState, base_fee: int) -> bool:
+    """PRF-10: the sender has less by more than the transaction may be charged."""
+    price = min(header.max_fee_per_gas, base_fee + header.max_priority_fee_per_gas)
+    return _alone(header, before, after) and before.balance - after.balance > header.gas_limit * price
+
+
 def _outcomes(
     header: Header, opened: OpenedEntry | None, before: Account, after: ProvenState | None
 ) -> tuple[Outcome, ...]:
@@ -313,7 +331,6 @@ def _outcomes(
     if isinstance(opened.content, Failure):
         return (Outcome[opened.content.name],)
     # The members who voted checked nonce, fee and reservation: a transaction fails to run only if it sends more than
-    # there is. Nobody else takes from an account, so what it had before is there, unless another of its own came first.
-    alone = after is not None and before.nonce == header.nonce == after.nonce - 1
-    covered = alone and opened.content.value <= before.balance - reservation(header)
+    # there is.
+    covered = _alone(header, before, after) and opened.content.value <= before.balance - reservation(header)
     return (Outcome.EXECUTED,) if covered or not opened.content.value else (Outcome.EXECUTED, Outcome.NOT_EXECUTABLE)

@@ -33,6 +33,7 @@ def operations(backend: str = DEFAULT_BACKEND) -> dict[str, Callable[[Json], Jso
             "payload": None if shown.payload is None else to_hex(shown.payload),
             "plaintext_root": to_hex(shown.plaintext_root),
             "outcomes": [outcome.text for outcome in shown.outcomes],
+            "success": shown.success,
             "state": None if shown.state is None else _state(shown.state),
         }
 

@@ -47,6 +47,8 @@ HEIGHT_SECRET = 7_919
 BODY_KEY = labelled("proofs/body key")(32)
 NONCE = 5
 RULES = tuple(f"PRF-{number}" for number in range(1, 9))
+CHARGED = 21_000 * 12 * 10**9
+"""The most that the transaction costs: its priority fee is 2 gwei on a base fee of 10."""
 
 
 @cache
@@ -120,6 +122,7 @@ def proof(
     nonce_before: int = NONCE,
     nonce_after: int = NONCE + 1,
     balance: int = ETHER,
+    spent: int = CHARGED,
     spoiled: bool = False,
     rotated: bool = False,
 ) -> Json:
@@ -135,7 +138,7 @@ def proof(
     sealed = sealed[:-1] + bytes([sealed[-1] ^ 1]) if spoiled else sealed
     transaction = envelope(NETWORK, ciphertext=sealed, **chosen)
     ids = [labelled("proofs/first")(32), tx_id(transaction), labelled("proofs/last")(32)]
-    before, after = state_at(HEIGHT - 1, nonce_before, balance), state_at(HEIGHT, nonce_after, balance // 2)
+    before, after = state_at(HEIGHT - 1, nonce_before, balance), state_at(HEIGHT, nonce_after, balance - spent)
     receipt = {
         "tx_id": ids[1],
         "sequence": 9,
@@ -194,6 +197,11 @@ def good_cases() -> Iterator[Case]:
     yield case("balance for reservation and value", proof(value=10**15, balance=10**15 + reserved), "PRF-8")
     yield case("a wei less than that", proof(value=10**15, balance=10**15 + reserved - 1), "PRF-8")
     yield case("what the key of its height does not open", proof(IBE, spoiled=True), "PRF-6", "PRF-8")
+    yield case("a wei more is gone than it may be charged", proof(spent=CHARGED + 1), "PRF-10")
+    unopened = proof(TDH2, spent=ETHER // 2) | {"opening": b""}
+    yield case("half an ether is gone, nothing opened", unopened, "PRF-8", "PRF-10")
+    yield case("half an ether is gone, by one or two", proof(nonce_after=NONCE + 2, spent=ETHER // 2), "PRF-10")
+    yield case("half an ether came in", proof(spent=-ETHER // 2), "PRF-10")
     yield case("padding of version 2", proof(TDH2, plaintext=b"\x02" + bytes(255)), "PRF-8")
     yield case("no transaction inside", proof(TDH2, content=b"rubbish"), "PRF-8")
     other = payload(nonce=NONCE + 1, gas_limit=21_000, value=1)

@@ -43,7 +43,7 @@ def test_verify_shows_place_reveal_and_outcome(run, proof) -> None:
     assert shown.code == 0
     for line in ("valid", "height 1, position 0 of 1", "3 of 4 members", "1.5 ETH to 0x", "key of its body", "nonce 1"):
         assert line in shown.out
-    assert "executed (success or revert is not shown)" in shown.out
+    assert "executed, and succeeded" in shown.out
 
 
 def test_verify_needs_nothing_but_the_file_and_the_root(run, invoked, proof, tmp_path, fits_schema) -> None:

@@ -19,6 +19,7 @@ from encmempool.outcomes import Outcome
 from encmempool.proof import REVEALED, AccountAfter, Certified, Proof, ProvenTransaction, _checked_after, verify
 from encmempool.prover import followed, prove
 from encmempool.types import EncryptedTransaction, SignedCommitment
+from threshold.schemes import tdh2
 from threshold.schemes.registry import SCHEMES
 
 TARGET = 1
@@ -96,7 +97,49 @@ def test_proof_shows_place_content_and_state(proven, scheme) -> None:
     assert shown.state is not None
     assert (shown.state.executed_height, shown.state.nonce) == (1, 1)
     assert shown.state.balance == given.world.balance(given.world.people[1])
+    assert shown.success
     assert len(given.proof.file) < 6_200
+
+
+@pytest.mark.parametrize("scheme", ["tdh2", "simple-bte"])
+def test_value_that_is_gone_shows_success_whatever_was_opened(make_world, scheme) -> None:
+    """PRF-10"""
+    given = run(make_world(scheme), value=10**18)
+    for opening in (given.proof.opening, b""):
+        shown = given.verify(opening=opening)
+        assert (shown.success, shown.outcomes) == (True, (Outcome.EXECUTED,))
+    assert not given.verify(after=()).success
+
+
+def test_reverted_transaction_shows_no_success(world) -> None:
+    """PRF-10"""
+    transaction = world.swap(world.people[0], minimum=2**200)
+    executed = world.run_height(transaction)
+    world.run_height()
+    shown = verify(prove(world.network.follower, transaction.tx_id), genesis_root=world.committee.genesis.root)
+    assert [receipt.success for receipt in executed.receipts] == [False]
+    assert (shown.success, shown.outcomes) == (False, (Outcome.EXECUTED,))
+
+
+def test_sender_who_seals_under_a_key_of_his_own_can_claim_a_payload_and_no_success(world) -> None:
+    """PRF-10, and the limit that the page states: the committee finds no key that opens this."""
+    person, own = world.people[0], bytes(32)
+    header = world.header(person)
+    plaintext = world.pad(world.payload(person, value=10**18))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tdh2, "derive_key", lambda *parts: own)
+        ciphertext = world.committee.scheme.encrypt(
+            world.committee.public_key, plaintext, aad=header.root, height=0, random=world.random
+        )
+    transaction = world.envelope(person, header, ciphertext)
+    executed = world.run_height(transaction)
+    world.run_height()
+    assert [receipt.code for receipt in executed.receipts] == ["undecryptable"]
+    proof, root = prove(world.network.follower, transaction.tx_id), world.committee.genesis.root
+    assert proof.opening == b""
+    assert verify(proof, genesis_root=root).outcomes == REVEALED
+    claimed = verify(replace(proof, opening=own), genesis_root=root)
+    assert (claimed.opened_by, claimed.success) == ("body key", False)
 
 
 def test_without_a_later_state_only_what_sends_nothing_is_known_to_have_run(proven, world) -> None:
@@ -142,12 +185,11 @@ def test_failures_that_show_in_the_plaintext_are_proven(world, plaintext, outcom
 
 
 def undecryptable(world: Any) -> Any:
-    """Sealed for another header than the one it is sent with; properly signed."""
-    scheme, key = world.committee.scheme, world.committee.public_key
-    target = TARGET if scheme.info.addresses_height else 0
-    header = world.header(world.people[0], target_height=target, valid_until=TARGET)
-    body = scheme.encrypt(key, world.pad(b"x"), aad=header.root, height=target, random=world.random)
-    return world.envelope(world.people[0], header, body[:-1] + bytes([body[-1] ^ 1]))
+    """A body whose last byte is changed; properly signed. Under ibe nothing else shows before the height is open."""
+    scheme, key, person = world.committee.scheme, world.committee.public_key, world.people[0]
+    header = world.header(person, target_height=TARGET, valid_until=TARGET)
+    body = scheme.encrypt(key, world.pad(b"x"), aad=header.root, height=TARGET, random=world.random)
+    return world.envelope(person, header, body[:-1] + bytes([body[-1] ^ 1]))
 
 
 def test_key_of_a_height_proves_what_is_undecryptable(make_world) -> None:
@@ -159,10 +201,15 @@ def test_key_of_a_height_proves_what_is_undecryptable(make_world) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["tdh2", "ibe", "simple-bte", "fptx"])
-def test_without_an_opening_every_outcome_is_possible(proven, scheme) -> None:
-    shown = proven(scheme).verify(opening=b"")
-    assert (shown.opened_by, shown.payload, shown.outcomes) == (None, None, REVEALED)
-    assert proven(scheme).verify(opening=b"", after=()).outcomes == ()
+def test_without_an_opening_nothing_is_said_of_the_content(proven, scheme) -> None:
+    """PRF-8"""
+    shown = proven(scheme).verify(opening=b"", after=())
+    assert (shown.opened_by, shown.payload, shown.outcomes) == (None, None, ())
+
+
+def test_without_an_opening_every_outcome_is_possible(world) -> None:
+    """PRF-8"""
+    assert run(world, value=0).verify(opening=b"").outcomes == REVEALED
 
 
 # --- one fault each ---------------------------------------------------------------------------------------------------
