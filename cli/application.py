@@ -93,7 +93,7 @@ def _global_options(*, root: bool) -> list[click.Parameter]:
             "--genesis-root",
             name="genesis_root",
             metavar="HASH",
-            help="Names the network behind --node. Needed once: then it is pinned in the home.",
+            help="Names the network behind --node, needed once: then it is pinned in the home. Or that of a proof.",
         ),
         _GlobalOption(
             "--backend",

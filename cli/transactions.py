@@ -266,7 +266,7 @@ def status(transaction: str) -> None:
     home = open_home()
     warn_of_network(home)
     client = open_client(home)
-    tx_id, receipt = _transaction(transaction, client)
+    tx_id, receipt = named_transaction(transaction, client)
     _print_status("status", client.status(tx_id), receipt)
 
 
@@ -286,7 +286,7 @@ def wait(transaction: str, timeout_s: float) -> None:
     home = open_home()
     warn_of_network(home)
     client = open_client(home)
-    tx_id, receipt = _transaction(transaction, client)
+    tx_id, receipt = named_transaction(transaction, client)
     found = client.status(tx_id)
     if found.state != "unknown" or client.has_inbox:
         with progress(f"waiting for {short(tx_id)}"):
@@ -328,8 +328,9 @@ def _refuse_envelope(data: bytes, file: str) -> None:
     raise Malformed(f"{source(file)} is already an envelope: run `encmempool submit`")
 
 
-def _transaction(text: str, client: Client) -> tuple[bytes, Receipt | None]:
-    """Its id: given itself, or by a file with an envelope or a receipt. Raises Rejected for a receipt of others."""
+def named_transaction(text: str, client: Client | None) -> tuple[bytes, Receipt | None]:
+    """Its id: given itself, or by a file with an envelope or a receipt. Raises Rejected for a receipt of others, if
+    there is a client to ask."""
     from encmempool.errors import Malformed
     from encmempool.types import EncryptedTransaction, SignedReceipt
 
@@ -339,7 +340,8 @@ def _transaction(text: str, client: Client) -> tuple[bytes, Receipt | None]:
         raise ValueError(f"{text!r} is no transaction id: 0x and 64 hex digits are expected")
     data = read_object(text, "an envelope or a receipt")
     if len(data) == SignedReceipt.codec().size:
-        receipt = _verified(SignedReceipt.decode(data), client)
+        signed = SignedReceipt.decode(data)
+        receipt = signed.message if client is None else _verified(signed, client)
         return receipt.tx_id, receipt
     _refuse_plain(data, text)
     try:

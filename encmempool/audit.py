@@ -271,6 +271,13 @@ def verify(data: bytes, *, backend: str = DEFAULT_BACKEND) -> AuditReport:
     return _Auditor(data, backend).run()
 
 
+def replayed(data: bytes, *, backend: str = DEFAULT_BACKEND) -> Follower:
+    """The same, for who then wants to look into it."""
+    auditor = _Auditor(data, backend)
+    auditor.run()
+    return auditor.follower
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     kind: Kind
@@ -297,6 +304,10 @@ class _Auditor:
         self._abstained: list[SignedAbstain] = []
         self._dropped: list[int] = []
         self._inbox = KnownInbox(head=NO_END)
+
+    @property
+    def follower(self) -> Follower:
+        return self._follower
 
     def run(self) -> AuditReport:
         genesis_record = self._take(Kind.GENESIS, 0)

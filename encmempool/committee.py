@@ -40,6 +40,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from encmempool import certificates
+from encmempool.certificates import vote_for
 from encmempool.envelope import reservation
 from encmempool.errors import Malformed, Rejected
 from encmempool.forced import InboxView, NoInbox, Passed, Settlement, settle
@@ -665,19 +667,13 @@ class Ballot:
 
 
 def check_certificate(committee: Committee, certificate: OrderCertificate, commitment: OrderCommitment) -> None:
-    """Exactly t members, ascending, voted for this commitment. Raises Rejected CRT-3."""
-    if certificate.vote != vote_for(commitment):
-        raise Rejected("CRT-3", "the certificate is for another commitment")
-    check_votes(committee, certificate)
+    """`certificates.check_certificate`, of a loaded committee."""
+    certificates.check_certificate(committee.key_set, certificate, commitment)
 
 
 def check_votes(committee: Committee, certificate: OrderCertificate) -> None:
-    """Exactly t members, ascending, signed the certificate's vote, whatever it is for. Raises Rejected CRT-3."""
-    members = [
-        committee.signing_member(certificate.vote, signature, rule="CRT-3") for signature in certificate.signatures
-    ]
-    if members != sorted(set(members)) or len(members) != committee.key_set.t:
-        raise Rejected("CRT-3", f"a certificate needs {committee.key_set.t} different members in order")
+    """`certificates.check_votes`, of a loaded committee."""
+    certificates.check_votes(committee.key_set, certificate)
 
 
 def abstentions_needed(key_set: KeySet) -> int:
@@ -702,15 +698,6 @@ def proposal_record(proposal: Proposal) -> Persist:
     """Kept by height and root: after an equivocation a party may hold the one it saw and the one that was certified."""
     commitment = proposal.commitment.message
     return Persist(kind=PROPOSAL, key=u64(commitment.height) + commitment.root, value=proposal.encoded)
-
-
-def vote_for(commitment: OrderCommitment) -> Vote:
-    return Vote(
-        committee_id=commitment.committee_id,
-        height=commitment.height,
-        round=commitment.round,
-        commitment_root=commitment.root,
-    )
 
 
 class Member:

@@ -25,6 +25,7 @@ from eth_hash.auto import keccak
 from encmempool.errors import Rejected
 from encmempool.ethereum import on_ladder
 from encmempool.identity import recover, require_signer
+from encmempool.summaries import GenesisSummary
 from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet, SignedReceipt
 
 VERSION = 1
@@ -69,7 +70,7 @@ class Terms:
     addresses_height     whether the scheme encrypts to a height
     """
 
-    genesis: Genesis
+    genesis: Genesis | GenesisSummary
     key_set: KeySet
     overhead_bytes: int
     addresses_height: bool
@@ -196,7 +197,7 @@ class Epochs:
         return iter(self._terms)
 
     @property
-    def genesis(self) -> Genesis:
+    def genesis(self) -> Genesis | GenesisSummary:
         return self._terms[0].genesis
 
     @property

@@ -32,11 +32,19 @@ from encmempool.errors import Malformed, Rejected
 from encmempool.identity import recover_signer, require_signer
 from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
-from encmempool.types import ZERO_HASH, EncryptedTransaction, Genesis, KeySet, SignedCommitment, SignedKeySet
+from encmempool.summaries import GenesisSummary
+from encmempool.types import (
+    ZERO_HASH,
+    EncryptedTransaction,
+    Genesis,
+    KeySet,
+    SignedCommitment,
+    SignedKeySet,
+)
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
 from threshold.errors import ThresholdError
-from threshold.keys import Limits, PublicMaterial
+from threshold.keys import Limits, PublicMaterial, key_name
 from threshold.schemes.base import Batch, Candidate, Scheme, VerifiedCiphertext
 from threshold.schemes.registry import load_scheme, scheme_name
 
@@ -167,15 +175,13 @@ class Committee:
         """
         scheme = self.check_successor(signed, backend=backend)
         following = self._with_key(self.genesis, signed, scheme, parameters)
-        key, before = following.key_set, self.key_set
-        if key.key_id != before.key_id and key.encryption_key == before.encryption_key:
-            raise Rejected("KEY-9", "an earlier key under another name: its shares would be made a second time")
+        _check_other_key(following.key_set, self.key_set)
         return following
 
     def check_successor(self, signed: SignedKeySet, *, backend: str = DEFAULT_BACKEND) -> Scheme:
         """All that can be said of a successor without its parameters, which need not be fetched for strangers'."""
         scheme = _check_form(signed.message, self.genesis, backend)
-        _check_succession(signed.message, self)
+        _check_succession(signed.message, self.key_set)
         _check_signatures(signed, by=self.key_set, rule="KEY-8")
         return scheme
 
@@ -185,8 +191,7 @@ class Committee:
         material = public_material(key_set, parameters)
         if material.parameter_digest != key_set.parameter_digest:
             raise Rejected("KEY-3", "the parameters are not those of the key set: their digest differs")
-        if material.key_id(genesis.root) != key_set.key_id:
-            raise Rejected("KEY-3", "key_id is not the name of this public key")
+        _check_name(key_set)
         public_key = scheme.load_public_key(material, key_id=key_set.key_id)
         _check_limits(key_set, public_key.limits)
         return cls(genesis=genesis, signed=signed, scheme=scheme, public_key=public_key, parameters=parameters)
@@ -271,10 +276,7 @@ class Committee:
 
     def signing_member(self, message: SszObject, signature: bytes, *, rule: str) -> int:
         """Which member signed. Raises Rejected with `rule` for anybody else."""
-        index = self.member_index(recover_signer(message, signature, self.terms.genesis_root))
-        if index is None:
-            raise Rejected(rule, f"{type(message).__name__} is not signed by a member of the committee")
-        return index
+        return signing_member(self.key_set, message, signature, rule=rule)
 
     def check_sequencer(self, signed: SignedCommitment) -> None:
         """Raises Rejected VOT-1 unless this committee's sequencer signed the commitment."""
@@ -286,6 +288,34 @@ class Committee:
             rule="VOT-1",
             who="the sequencer",
         )
+
+
+def check_chain(
+    genesis: Genesis | GenesisSummary, chain: Sequence[SignedKeySet], *, backend: str = DEFAULT_BACKEND
+) -> None:
+    """All that can be said of a network's key sets, the first one first, without their parameters: KEY-1 to KEY-6,
+    KEY-8 and KEY-9, of KEY-3 the name alone. Raises Malformed or Rejected."""
+    before = None
+    for signed in chain:
+        key_set = signed.message
+        _check_form(key_set, genesis, backend)
+        if before is None:
+            _check_first(key_set, genesis)
+            _check_signatures(signed, by=key_set, rule="KEY-2")
+        else:
+            _check_succession(key_set, before)
+            _check_signatures(signed, by=before, rule="KEY-8")
+            _check_other_key(key_set, before)
+        _check_name(key_set)
+        before = key_set
+
+
+def signing_member(key_set: KeySet, message: SszObject, signature: bytes, *, rule: str) -> int:
+    """Which member of a key set signed, from 1. Raises Rejected with `rule` for anybody else."""
+    signer = recover_signer(message, signature, key_set.genesis_root)
+    if signer not in key_set.members:
+        raise Rejected(rule, f"{type(message).__name__} is not signed by a member of the committee")
+    return key_set.members.index(signer) + 1
 
 
 def public_material(key_set: KeySet, parameters: bytes = b"") -> PublicMaterial:
@@ -302,7 +332,7 @@ def sign_key_set(key_set: KeySet, signatures: Sequence[bytes]) -> SignedKeySet:
     return SignedKeySet(message=key_set, signatures=tuple(signatures))
 
 
-def _check_form(key_set: KeySet, genesis: Genesis, backend: str) -> Scheme:
+def _check_form(key_set: KeySet, genesis: Genesis | GenesisSummary, backend: str) -> Scheme:
     """KEY-1, KEY-4 and KEY-5; the scheme named."""
     if key_set.genesis_root != genesis.root:
         raise Rejected("KEY-1", "the key set belongs to another network")
@@ -321,7 +351,7 @@ def _check_limits(key_set: KeySet, limits: Limits) -> None:
         raise Rejected("KEY-7", f"{key_set.rounds} rounds are not the {limits.rounds or 0} of the key")
 
 
-def _check_first(key_set: KeySet, genesis: Genesis) -> None:
+def _check_first(key_set: KeySet, genesis: Genesis | GenesisSummary) -> None:
     if key_set.predecessor != ZERO_HASH:
         raise Rejected("KEY-2", "a successor key set has to be shown with its predecessor")
     if key_set.members != genesis.members:
@@ -341,9 +371,8 @@ def _check_first(key_set: KeySet, genesis: Genesis) -> None:
             raise Rejected("KEY-6", f"the first key set's {name} is not what the genesis fixes")
 
 
-def _check_succession(key_set: KeySet, predecessor: Committee) -> None:
-    before = predecessor.key_set
-    if key_set.predecessor != predecessor.committee_id or key_set.epoch != before.epoch + 1:
+def _check_succession(key_set: KeySet, before: KeySet) -> None:
+    if key_set.predecessor != before.root or key_set.epoch != before.epoch + 1:
         raise Rejected("KEY-8", f"the key set does not follow that of epoch {before.epoch}")
     if not before.start_height < key_set.start_height <= before.valid_until + 1:
         raise Rejected("KEY-9", f"the key set starts at height {key_set.start_height}, not above its predecessor")
@@ -352,6 +381,18 @@ def _check_succession(key_set: KeySet, predecessor: Committee) -> None:
         raise Rejected("KEY-9", "a key set with the same key names the commitment it starts from, and its round")
     if not same_key and key_set.start_round != 0:
         raise Rejected("KEY-9", "the rounds of another key count from zero")
+
+
+def _check_other_key(key_set: KeySet, before: KeySet) -> None:
+    if key_set.key_id != before.key_id and key_set.encryption_key == before.encryption_key:
+        raise Rejected("KEY-9", "an earlier key under another name: its shares would be made a second time")
+
+
+def _check_name(key_set: KeySet) -> None:
+    if key_set.key_id != key_name(
+        key_set.genesis_root, key_set.scheme, key_set.encryption_key, key_set.parameter_digest
+    ):
+        raise Rejected("KEY-3", "key_id is not the name of this public key")
 
 
 def _check_signatures(signed: SignedKeySet, *, by: KeySet, rule: str) -> None:

@@ -15,23 +15,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
 
 from encmempool.checkpoint import Checkpoint, SequencesOf, ledger_state_of, numbers_in, ranges_of, state_of
 from encmempool.committee import PROPOSAL, Chain, Ready, check_certificate, proposal_record
 from encmempool.errors import Malformed, Rejected, StorageError
-from encmempool.ethereum import EthereumTransaction
-from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger
+from encmempool.execution.ledger import Entry, ExecutionReceipt, Ledger
 from encmempool.forced import InboxView
 from encmempool.genesis import ledger_of
 from encmempool.keysets import Committee
 from encmempool.mempool import MAX_UNEXECUTED, StateAt, candidate
 from encmempool.ordering import Policy, execution_order
+from encmempool.outcomes import OpenedEntry, Outcome, open_entry
 from encmempool.sequencer import DROP
 from encmempool.state import StateTree
 from encmempool.store import Records
-from encmempool.transactions import check_payload, unpad
 from encmempool.types import (
     MAX_BATCH_KEY_BYTES,
     ZERO_HASH,
@@ -49,7 +47,7 @@ from encmempool.types import (
 from threshold.encoding import u16, u64
 from threshold.errors import NotEnoughShares
 from threshold.sansio import Persist
-from threshold.schemes.base import BatchKey, Share, Undecryptable
+from threshold.schemes.base import BatchKey, Share
 
 CERTIFICATE = "certificate"
 SHARE = "member-share"
@@ -64,27 +62,6 @@ Stage = Callable[[str], AbstractContextManager[object]]
 def no_stage(name: str) -> AbstractContextManager[object]:
     """Measures nothing."""
     return nullcontext()
-
-
-class Outcome(IntEnum):
-    """What can become of a transaction; the numbers stand in reveals."""
-
-    EXECUTED = 1
-    UNDECRYPTABLE = 2
-    BAD_PADDING = 3
-    BAD_PAYLOAD = 4
-    HEADER_MISMATCH = 5
-    NOT_EXECUTABLE = 6
-    EXPIRED = 7
-    KEY_ENDED = 8
-    NOT_COMMITTED = 9
-    DROPPED = 10
-    FORCED_INVALID = 11
-    NOT_COMMITTED_OPENED = 12
-
-    @property
-    def text(self) -> str:
-        return self.name.lower()
 
 
 _OUTCOMES = {outcome.text: outcome for outcome in Outcome}
@@ -130,14 +107,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedEntry:
-    """One position after decryption: its payload if there is one, and what the ledger is to make of it."""
-
-    payload: bytes | None
-    content: EthereumTransaction | Failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
     """A height that is open and run. `receipts` are by position of the committed batch."""
 
@@ -148,23 +117,6 @@ class Executed:
     opened: tuple[OpenedEntry, ...]
     receipts: tuple[ExecutionReceipt, ...]
     state: Snapshot
-
-
-def open_entry(committee: Committee, transaction: EncryptedTransaction, opened: bytes | Undecryptable) -> OpenedEntry:
-    """The outcome so far of one decrypted position."""
-    if isinstance(opened, Undecryptable):
-        return OpenedEntry(payload=None, content=Failure.UNDECRYPTABLE)
-    try:
-        payload = unpad(opened, committee.genesis.size_classes)
-    except Rejected:
-        return OpenedEntry(payload=None, content=Failure.BAD_PADDING)
-    try:
-        inner = check_payload(payload, transaction.header, committee.genesis.chain_id)
-    except Malformed:
-        return OpenedEntry(payload=payload, content=Failure.BAD_PAYLOAD)
-    except Rejected:
-        return OpenedEntry(payload=payload, content=Failure.HEADER_MISMATCH)
-    return OpenedEntry(payload=payload, content=inner)
 
 
 class Follower:
@@ -515,7 +467,7 @@ class Follower:
         precomputed = committee.precompute(ready.batch)
         plaintexts = committee.scheme.decrypt(committee.public_key, ready.batch, batch_key, precomputed)
         return tuple(
-            open_entry(committee, transaction, plaintext)
+            open_entry(committee.genesis, transaction.header, plaintext)
             for transaction, plaintext in zip(ready.proposal.transactions, plaintexts, strict=True)
         )
 

@@ -360,6 +360,15 @@ class HashTree:
     def leaves(self) -> Sequence[bytes]:
         return self._levels[0]
 
+    def siblings(self, index: int, depth: int) -> tuple[bytes, ...]:
+        """What stands beside the way from a leaf up to the root of the tree with 2^depth leaves, from the bottom."""
+        found = []
+        for height in range(depth):
+            level = self._levels[height] if height < len(self._levels) else []
+            beside = index >> height ^ 1
+            found.append(level[beside] if beside < len(level) else _ZERO_HASHES[height])
+        return tuple(found)
+
     def root(self, depth: int) -> bytes:
         """Of the tree with 2^depth leaves: these, then zeros."""
         *below, top = self._levels

@@ -11,8 +11,16 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from encmempool.execution.ledger import Ledger
-from encmempool.ssz import HashTree, list_root
+from encmempool.ssz import HashTree, hash_pair, list_root, uint_chunk
 from encmempool.types import POOL_DEPTH, STATE_DEPTH, account_root, combined_root, pool_root, token_balance_root
+
+ACCOUNT_BRANCH = STATE_DEPTH + 3
+"""Nodes from an account up to the state's root: the list's, its length, and two of the state's four fields."""
+
+
+def account_place(index: int) -> int:
+    """What `encmempool.branches.fold` takes for the account at an index: accounts are the second of the fields."""
+    return index | 1 << (STATE_DEPTH + 1)
 
 
 class StateTree:
@@ -51,6 +59,13 @@ class StateTree:
             self._height, self._accounts.root(STATE_DEPTH), self._tokens.root(STATE_DEPTH), self._pools.root(POOL_DEPTH)
         )
 
+    def account_branch(self, address: bytes) -> tuple[int, tuple[bytes, ...]]:
+        """An account's index in the state's list, and ACCOUNT_BRANCH nodes from its root to the state's:
+        `fold(account.root, account_place(index), branch)` is that. ValueError if the state does not list it."""
+        index, branch = self._accounts.branch(address, STATE_DEPTH)
+        beside = hash_pair(self._tokens.root(STATE_DEPTH), self._pools.root(POOL_DEPTH))
+        return index, (*branch, uint_chunk(self._height), beside)
+
 
 class _KeyedTree:
     """A list's elements, which stand by ascending key, as roots."""
@@ -66,6 +81,13 @@ class _KeyedTree:
 
     def root(self, depth: int) -> bytes:
         return list_root(self._tree.root(depth), len(self._keys))
+
+    def branch(self, key: bytes, depth: int) -> tuple[int, tuple[bytes, ...]]:
+        """An element's index and its branch to the list's root."""
+        index = bisect_left(self._keys, key)
+        if self._keys[index : index + 1] != [key]:
+            raise ValueError(f"0x{key.hex()} is not in the list")
+        return index, (*self._tree.siblings(index, depth), uint_chunk(len(self._keys)))
 
     def after(self, roots: Mapping[bytes, bytes | None]) -> _KeyedTree:
         """The list with these elements instead of, or besides, those it has; None takes one out."""

@@ -44,7 +44,7 @@ class PublicMaterial:
 
     def key_id(self, network: bytes) -> bytes:
         """32 bytes naming the key in a network. Verification keys are left out: they change with the members."""
-        return tagged_hash(Tag.KEY_ID, network, u8(self.scheme), self.encryption_key, self.parameter_digest)
+        return key_name(network, self.scheme, self.encryption_key, self.parameter_digest)
 
     def encode(self) -> bytes:
         return b"".join(
@@ -78,6 +78,11 @@ class PublicMaterial:
 def parameter_digest(parameters: bytes) -> bytes:
     """32 bytes naming a key's public parameters."""
     return tagged_hash(Tag.KEY_ID, b"parameters", parameters)
+
+
+def key_name(network: bytes, scheme: int, encryption_key: bytes, digest: bytes) -> bytes:
+    """key_id, for who has the digest of the parameters and not these."""
+    return tagged_hash(Tag.KEY_ID, network, u8(scheme), encryption_key, digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,7 +187,7 @@ def _open_outcome(given: Json) -> Json:
     )
     plaintext = Undecryptable(reason="") if given["plaintext"] is None else from_hex(given["plaintext"])
     transaction = EncryptedTransaction(header=header, ciphertext=b"", signature=_NO_SIGNATURE)
-    opened = open_entry(committee, transaction, plaintext)
+    opened = open_entry(committee.genesis, transaction.header, plaintext)
     failure = opened.content if isinstance(opened.content, Failure) else None
     root = bytes(32) if opened.payload is None else Plaintext(payload=opened.payload).root
     return {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from encmempool.certificates import vote_for
 from encmempool.committee import (
     ABSTENTION,
     ROUND_GUARD,
@@ -17,7 +18,6 @@ from encmempool.committee import (
     Member,
     Ready,
     check_certificate,
-    vote_for,
 )
 from encmempool.conformance.state import OneState, accounts_of
 from encmempool.errors import Conflict, Rejected

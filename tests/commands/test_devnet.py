@@ -91,6 +91,12 @@ def test_wallet_tour_ends_in_a_verified_history(ask, fits_schema, tmp_path) -> N
     fits_schema(exported.json)
     verified = ask("audit", "verify", tmp_path / "history.bin", "--json")
     assert (verified.code, verified.json["outcomes"]["executed"] > 0) == (0, True)
+    proven = ask("audit", "prove", made["receipt"], "-o", tmp_path / "proof.bin", "--json")
+    fits_schema(proven.json)
+    shown = ask("audit", "verify", tmp_path / "proof.bin", "--json")
+    assert (shown.json["tx_id"], shown.json["position"]) == (waited.json["tx_id"], waited.json["position"])
+    unknown = ask("audit", "prove", "0x" + "11" * 32, "-o", tmp_path / "none.bin")
+    assert (unknown.code, "has never received" in unknown.err) == (3, True)
 
 
 def test_client_by_address_has_the_calls_of_a_home(up, folder) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from encmempool import audit, genesis as genesis_file
-from encmempool.committee import Ballot, vote_for
+from encmempool.certificates import vote_for
+from encmempool.committee import Ballot
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected, StorageError
 from encmempool.mempool import MAX_UNEXECUTED
 from encmempool.network.local import Plan, create_network

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from encmempool.committee import Ahead, Ballot, Chain, vote_for
+from encmempool.certificates import vote_for
+from encmempool.committee import Ahead, Ballot, Chain
 from encmempool.mempool import MAX_UNEXECUTED
 from encmempool.types import (
     OrderCommitment,

@@ -350,6 +350,56 @@ def test_batch_is_refused_when_an_entry_was_checked_for_another_key(four):
         replace(four.batch(b"a"), key_id=bytes(32))
 
 
+def opened_alone(
+    members: Committee, entry: VerifiedCiphertext, opening: bytes, **changes: Any
+) -> bytes | Undecryptable:
+    given = {"aad": entry.aad, "height": members.height, "ciphertext": entry.ciphertext} | changes
+    opened: bytes | Undecryptable = members.scheme.open_alone(
+        members.material.encryption_key, members.public.key_id, opening=opening, **given
+    )
+    return opened
+
+
+def openings(members: Committee, batch: Batch) -> list[bytes]:
+    key, _ = members.combine(batch, members.shared(batch))
+    precomputed = members.scheme.precompute(members.public, batch)
+    return [members.scheme.opening(members.public, batch, key, precomputed, at) for at in range(len(batch))]
+
+
+def test_opening_shows_its_entry_without_batch_and_parameters(four):
+    """PRF-6"""
+    batch = four.batch(*plaintexts(3))
+    for entry, opening, plaintext in zip(batch.entries, openings(four, batch), plaintexts(3), strict=True):
+        assert opened_alone(four, entry, opening) == plaintext
+
+
+def test_opening_is_refused_when_it_is_not_the_entrys_own(hiding):
+    """PRF-6"""
+    batch = hiding.batch(*plaintexts(2))
+    (entry, _), (opening, other) = batch.entries, openings(hiding, batch)
+    by_height = hiding.scheme.info.opened_alone_by == "height key"
+    assert (opening == other) == by_height
+    wrong = [opening[:-1], opening + b"\0", opening[:-1] + bytes([opening[-1] ^ 1]), b""]
+    for one in wrong if by_height else [*wrong, other]:
+        with pytest.raises((Malformed, Rejected)):
+            opened_alone(hiding, entry, one)
+
+
+def test_opening_shows_what_is_undecryptable_only_where_it_is_checked(hiding):
+    """PRF-6"""
+    batch = hiding.batch(b"payload")
+    (opening,), (entry,) = openings(hiding, batch), batch.entries
+    if hiding.scheme.info.opened_alone_by == "height key":
+        assert isinstance(opened_alone(hiding, entry, opening, aad=b"other"), Undecryptable)
+        with pytest.raises(Rejected) as caught:
+            opened_alone(hiding, entry, opening, height=hiding.height + 1)
+        assert caught.value.rule == "IBE-6"
+    else:
+        with pytest.raises(Rejected) as caught:
+            opened_alone(hiding, entry, opening, aad=b"other")
+        assert caught.value.rule == "AED-3"
+
+
 def test_scheme_names_and_numbers_lead_to_each_other():
     numbers = {load_scheme(name).info.number for name in SCHEMES}
     assert len(numbers) == len(SCHEMES)

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from threshold import entropy
 from threshold.encoding import Reader, sized, u64
 from threshold.entropy import Random
-from threshold.errors import ThresholdError
+from threshold.errors import Malformed, Rejected, ThresholdError
 from threshold.hashing import Tag, tagged_hash
 from threshold.keys import KeyGenerationParty, KeyShare, Limits, PublicMaterial, ResharingSeat, Seat
+from threshold.symmetric import KEY_BYTES, AuthenticationFailed, unseal
 
 MAX_BATCH_KEY_BYTES = 1 << 28
 
@@ -61,6 +62,9 @@ class SchemeInfo:
     """The key opens so many batches and no more, and never two in one round."""
     reshares: bool
     """The key can be handed to other members; else another committee makes another key."""
+    opened_alone_by: Literal["nothing", "height key", "body key"]
+    """What `opening` returns. Nothing: the ciphertext is the plaintext. The key of the height: checked against the
+    encryption key. The key of the sealed body: nothing ties it to the encryption key but the sender's good will."""
 
     def share_bytes(self, batch_size: int) -> int:
         return self.share_bytes_per_batch + batch_size * self.share_bytes_per_transaction
@@ -236,6 +240,19 @@ class Scheme(Protocol):
     ) -> tuple[bytes | Undecryptable, ...]:
         """One plaintext or reason per entry, from a combined or verified batch key."""
 
+    def opening(self, public_key: Any, batch: Batch, batch_key: BatchKey, precomputed: Any, at: int) -> bytes:
+        """What opens one entry for who has neither the batch nor the parameters: at most 48 bytes.
+
+        `SchemeInfo.opened_alone_by` says what that is, and so what it shows."""
+
+    def open_alone(
+        self, encryption_key: bytes, key_id: bytes, ciphertext: bytes, *, aad: bytes, height: int, opening: bytes
+    ) -> bytes | Undecryptable:
+        """The plaintext of one ciphertext. Raises Malformed or Rejected for an opening that is not its own.
+
+        Only the key of a height can show that a ciphertext is undecryptable; the key of a body that does not open it
+        is refused, since it might be any key."""
+
 
 class ResharingScheme(Scheme, Protocol):
     """A scheme whose key is one shared scalar, which one committee can hand to the next."""
@@ -273,3 +290,13 @@ def verify_each(
         return scheme.verify_ciphertext(public_key, given.ciphertext, aad=given.aad, height=given.height)
 
     return tuple(each_or_error(verify, candidates))
+
+
+def open_body(key: bytes, body: bytes, aad: bytes) -> bytes:
+    """`open_alone` by the key of a sealed body. Raises Malformed, or Rejected AED-3."""
+    if len(key) != KEY_BYTES:
+        raise Malformed(f"the key of a sealed body has {KEY_BYTES} bytes, not {len(key)}")
+    try:
+        return unseal(key, body, aad)
+    except AuthenticationFailed as error:
+        raise Rejected("AED-3", "the key does not open the ciphertext's body") from error

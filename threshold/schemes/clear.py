@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from threshold.curve import SCALAR_BYTES, Backend
 from threshold.entropy import Random
-from threshold.errors import NotEnoughShares, Rejected, ShareRejected, ThresholdError
+from threshold.errors import Malformed, NotEnoughShares, Rejected, ShareRejected, ThresholdError
 from threshold.keys import UNLIMITED, KeyGenerationParty, KeyShare, Limits, PublicMaterial, Seat
 from threshold.schemes.base import (
     Batch,
@@ -56,6 +56,7 @@ class Clear:
         addresses_height=False,
         limits_batch=False,
         limits_rounds=False,
+        opened_alone_by="nothing",
         reshares=False,
     )
 
@@ -132,6 +133,18 @@ class Clear:
         self, public_key: ClearPublicKey, batch: Batch, batch_key: BatchKey, precomputed: None
     ) -> tuple[bytes | Undecryptable, ...]:
         return tuple(entry.ciphertext for entry in batch.entries)
+
+    def opening(
+        self, public_key: ClearPublicKey, batch: Batch, batch_key: BatchKey, precomputed: None, at: int
+    ) -> bytes:
+        return b""
+
+    def open_alone(
+        self, encryption_key: bytes, key_id: bytes, ciphertext: bytes, *, aad: bytes, height: int, opening: bytes
+    ) -> bytes | Undecryptable:
+        if opening:
+            raise Malformed("what is not closed has no opening")
+        return ciphertext
 
 
 def make(backend: Backend) -> Clear:

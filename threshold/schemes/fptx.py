@@ -54,6 +54,7 @@ from threshold.schemes.base import (
     Share,
     Undecryptable,
     VerifiedCiphertext,
+    open_body,
     verify_one,
 )
 from threshold.schemes.key_generation import (
@@ -148,6 +149,7 @@ class Fptx:
         addresses_height=False,
         limits_batch=True,
         limits_rounds=True,
+        opened_alone_by="body key",
         reshares=True,
     )
 
@@ -305,6 +307,20 @@ class Fptx:
         rest = self._backend.multi_pairings([((key,), (entry.parsed.c2,)) for entry in batch.entries])
         masks = self._backend.gt_encode_each(self._backend.gt_multiply_each(precomputed.openings, rest))
         return tuple(self._open(public_key, entry, mask) for entry, mask in zip(batch.entries, masks, strict=True))
+
+    def opening(
+        self, public_key: FptxPublicKey, batch: Batch, batch_key: BatchKey, precomputed: Precomputed, at: int
+    ) -> bytes:
+        """One pairing."""
+        parsed: _Ciphertext = batch.entries[at].parsed
+        rest = self._backend.pairing(self._g1.decode(batch_key.value), parsed.c2)
+        (product,) = self._backend.gt_multiply_each([precomputed.openings[at]], [rest])
+        return _body_key(public_key, self._backend.gt_encode(product), parsed.parts, batch.entries[at].aad)
+
+    def open_alone(
+        self, encryption_key: bytes, key_id: bytes, ciphertext: bytes, *, aad: bytes, height: int, opening: bytes
+    ) -> bytes | Undecryptable:
+        return open_body(opening, ciphertext[HEADER_BYTES : -onetime.SIGNATURE_BYTES], aad)
 
     def _read(self, public_key: FptxPublicKey, given: Candidate, points: Sequence[G2 | Malformed]) -> _Ciphertext:
         """FPT-1 and FPT-2, of a ciphertext whose points were decoded."""

@@ -110,6 +110,7 @@ class Ibe:
         addresses_height=True,
         limits_batch=False,
         limits_rounds=False,
+        opened_alone_by="height key",
         reshares=True,
     )
 
@@ -166,7 +167,7 @@ class Ibe:
         u = self._g2.encode(self._times_generator(rho))
         identity = self._identity(public_key.key_id, height)
         shared = self._backend.gt_encode(self._backend.pairing(self._g1.multiply(identity, rho), public_key.point))
-        return u + seal(self._body_key(public_key, shared, height, u, aad), plaintext, aad)
+        return u + seal(_body_key(public_key.key_id, public_key.point_bytes, shared, height, u, aad), plaintext, aad)
 
     def verify_ciphertext(
         self, public_key: IbePublicKey, ciphertext: bytes, *, aad: bytes, height: int
@@ -267,6 +268,20 @@ class Ibe:
         shared = self._backend.gt_encode_each(pairings)
         return tuple(self._open(public_key, entry, secret) for entry, secret in zip(batch.entries, shared, strict=True))
 
+    def opening(self, public_key: IbePublicKey, batch: Batch, batch_key: BatchKey, precomputed: None, at: int) -> bytes:
+        return batch_key.value
+
+    def open_alone(
+        self, encryption_key: bytes, key_id: bytes, ciphertext: bytes, *, aad: bytes, height: int, opening: bytes
+    ) -> bytes | Undecryptable:
+        """Two Miller loops and a pairing."""
+        key, identity = self._g1.decode(opening), self._identity(key_id, height)
+        if not self._is_product(key, identity, self._g2.decode(encryption_key)):
+            raise Rejected("IBE-6", f"the key is not the one of height {height}")
+        u_bytes, body = ciphertext[:G2_BYTES], ciphertext[G2_BYTES:]
+        shared = self._backend.gt_encode(self._backend.pairing(key, self._g2.decode(u_bytes)))
+        return _unsealed(_body_key(key_id, encryption_key, shared, height, u_bytes, aad), body, aad)
+
     def _batch_identity(self, public_key: IbePublicKey, batch: Batch) -> G1:
         """H(height) for a batch whose height may get its key."""
         batch.require_key(public_key)
@@ -309,16 +324,21 @@ class Ibe:
         (key,) = recover_points(self._g1, {member: (point,) for member, point in points.items()})
         return key
 
-    def _body_key(self, public_key: IbePublicKey, shared: bytes, height: int, u: bytes, aad: bytes) -> bytes:
-        return derive_key(Tag.IBE_KEM, shared, public_key.key_id, u64(height), u, public_key.point_bytes, aad)
-
     def _open(self, public_key: IbePublicKey, entry: VerifiedCiphertext, shared: bytes) -> bytes | Undecryptable:
         parsed: _Ciphertext = entry.parsed
-        key = self._body_key(public_key, shared, parsed.height, parsed.u_bytes, entry.aad)
-        try:
-            return unseal(key, parsed.body, entry.aad)
-        except AuthenticationFailed as error:
-            return Undecryptable(reason=str(error))
+        key = _body_key(public_key.key_id, public_key.point_bytes, shared, parsed.height, parsed.u_bytes, entry.aad)
+        return _unsealed(key, parsed.body, entry.aad)
+
+
+def _body_key(key_id: bytes, point: bytes, shared: bytes, height: int, u: bytes, aad: bytes) -> bytes:
+    return derive_key(Tag.IBE_KEM, shared, key_id, u64(height), u, point, aad)
+
+
+def _unsealed(key: bytes, body: bytes, aad: bytes) -> bytes | Undecryptable:
+    try:
+        return unseal(key, body, aad)
+    except AuthenticationFailed as error:
+        return Undecryptable(reason=str(error))
 
 
 def make(backend: Backend) -> Ibe:

@@ -73,6 +73,7 @@ from threshold.schemes.base import (
     Undecryptable,
     VerifiedCiphertext,
     each_or_error,
+    open_body,
     verify_one,
 )
 from threshold.schemes.key_generation import DerivedSelfTest
@@ -220,6 +221,7 @@ class SimpleBte:
         addresses_height=False,
         limits_batch=True,
         limits_rounds=False,
+        opened_alone_by="body key",
         reshares=False,
     )
 
@@ -383,6 +385,20 @@ class SimpleBte:
         pairings = self._backend.multi_pairings([((key,), (power,)) for power in powers])
         masks = self._backend.gt_encode_each(self._backend.gt_multiply_each(pairings, precomputed.inverses))
         return tuple(self._open(public_key, entry, mask) for entry, mask in zip(batch.entries, masks, strict=True))
+
+    def opening(
+        self, public_key: SimpleBtePublicKey, batch: Batch, batch_key: BatchKey, precomputed: Precomputed, at: int
+    ) -> bytes:
+        """One pairing."""
+        (power,), entry = public_key.paired_powers([public_key.batch - at]), batch.entries[at]
+        pairing = self._backend.multi_pairing((self._g1.decode(batch_key.value),), (power,))
+        (product,) = self._backend.gt_multiply_each([pairing], [precomputed.inverses[at]])
+        return _body_key(public_key, self._backend.gt_encode(product), entry.parsed.point_bytes, entry.aad)
+
+    def open_alone(
+        self, encryption_key: bytes, key_id: bytes, ciphertext: bytes, *, aad: bytes, height: int, opening: bytes
+    ) -> bytes | Undecryptable:
+        return open_body(opening, ciphertext[HEADER_BYTES:], aad)
 
     def _points(self, public_key: SimpleBtePublicKey, batch: Batch) -> tuple[G1, ...]:
         """SBT-3."""

@@ -39,6 +39,7 @@ from threshold.schemes.base import (
     Undecryptable,
     VerifiedCiphertext,
     each_or_error,
+    open_body,
     verify_one,
 )
 from threshold.schemes.key_generation import resharing_party, shared_scalar_material, shared_scalar_party
@@ -127,6 +128,7 @@ class Tdh2:
         addresses_height=False,
         limits_batch=False,
         limits_rounds=False,
+        opened_alone_by="body key",
         reshares=True,
     )
 
@@ -272,12 +274,23 @@ class Tdh2:
     def decrypt(
         self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey, precomputed: None
     ) -> tuple[bytes | Undecryptable, ...]:
-        if len(batch_key.value) != len(batch) * G1_BYTES:
-            raise Malformed("the batch key does not have one point for each entry")
         return tuple(
-            _open(public_key, entry, batch_key.value[at * G1_BYTES : (at + 1) * G1_BYTES])
+            _open(self.opening(public_key, batch, batch_key, precomputed, at), entry)
             for at, entry in enumerate(batch.entries)
         )
+
+    def opening(
+        self, public_key: Tdh2PublicKey, batch: Batch, batch_key: BatchKey, precomputed: None, at: int
+    ) -> bytes:
+        if len(batch_key.value) != len(batch) * G1_BYTES:
+            raise Malformed("the batch key does not have one point for each entry")
+        entry, shared = batch.entries[at], batch_key.value[at * G1_BYTES : (at + 1) * G1_BYTES]
+        return _body_key(public_key, shared, entry.parsed.u_bytes, entry.parsed.ubar_bytes, entry.aad)
+
+    def open_alone(
+        self, encryption_key: bytes, key_id: bytes, ciphertext: bytes, *, aad: bytes, height: int, opening: bytes
+    ) -> bytes | Undecryptable:
+        return open_body(opening, ciphertext[HEADER_BYTES:], aad)
 
     def _read_each(self, candidates: Sequence[Candidate]) -> list[_Claim | ThresholdError]:
         """TDH-1."""
@@ -353,11 +366,9 @@ def _encryption_challenge(
     return challenge(Tag.TDH2_ENCRYPT, public_key.key_id, public_key.point_bytes, aad, u, ubar, w, wbar, body)
 
 
-def _open(public_key: Tdh2PublicKey, entry: VerifiedCiphertext, shared: bytes) -> bytes | Undecryptable:
-    parsed: _Ciphertext = entry.parsed
-    key = _body_key(public_key, shared, parsed.u_bytes, parsed.ubar_bytes, entry.aad)
+def _open(key: bytes, entry: VerifiedCiphertext) -> bytes | Undecryptable:
     try:
-        return unseal(key, parsed.body, entry.aad)
+        return unseal(key, entry.parsed.body, entry.aad)
     except AuthenticationFailed as error:
         return Undecryptable(reason=str(error))
 
