@@ -32,7 +32,7 @@ from encmempool.errors import Malformed, Rejected
 from encmempool.identity import recover_signer, require_signer
 from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
-from encmempool.types import ZERO_HASH, EncryptedTransaction, Genesis, KeySet, SignedCommitment, SignedKeySet
+from encmempool.types import ZERO_HASH, Genesis, KeySet, SignedCommitment, SignedKeySet, Transaction
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
 from threshold.errors import ThresholdError
@@ -208,7 +208,7 @@ class Committee:
             addresses_height=self.scheme.info.addresses_height,
         )
 
-    def verify_ciphertext(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
+    def verify_ciphertext(self, transaction: Transaction) -> VerifiedCiphertext:
         """TXN-9. Raises Malformed or Rejected. The newest results are kept for `examine_ciphertexts`."""
         header = transaction.header
         verified = self.scheme.verify_ciphertext(
@@ -220,7 +220,7 @@ class Committee:
             self._verified[transaction.tx_id] = verified
         return verified
 
-    def verify_ciphertexts(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
+    def verify_ciphertexts(self, transactions: Sequence[Transaction]) -> tuple[VerifiedCiphertext, ...]:
         """TXN-9 for many at once. Raises Malformed or Rejected for the first that fails."""
         verified = []
         for result in self.examine_ciphertexts(transactions):
@@ -230,7 +230,7 @@ class Committee:
         return tuple(verified)
 
     def examine_ciphertexts(
-        self, transactions: Sequence[EncryptedTransaction]
+        self, transactions: Sequence[Transaction]
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
         """The same, saying of each what is wrong with it."""
         with self._lock:

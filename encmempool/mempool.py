@@ -19,7 +19,7 @@ from encmempool.envelope import Epochs, Terms, reservation
 from encmempool.errors import Rejected
 from encmempool.ethereum import TRANSFER_GAS
 from encmempool.ordering import Candidate, Policy, Rank, committed_order, rank
-from encmempool.types import EncryptedTransaction, OrderCommitment
+from encmempool.types import EncryptedTransaction, OrderCommitment, Transaction
 
 MAX_PENDING = 100_000
 MAX_PENDING_PER_SENDER = 64
@@ -314,7 +314,7 @@ class Mempool:
         return ready
 
 
-def candidate(transaction: EncryptedTransaction, *, sequence: int, base_fee: int) -> Candidate:
+def candidate(transaction: Transaction, *, sequence: int, base_fee: int) -> Candidate:
     """What an order policy may see of a transaction."""
     header = transaction.header
     return Candidate(

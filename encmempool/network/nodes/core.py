@@ -631,7 +631,11 @@ class _State:
 
 
 def _wrong_share(share: SignedShare, proposal: Proposal) -> WrongShare:
-    return WrongShare(share=share, commitment=proposal.commitment, transactions=proposal.transactions)
+    return WrongShare(
+        share=share,
+        commitment=proposal.commitment,
+        transactions=tuple(transaction.unsigned for transaction in proposal.transactions),
+    )
 
 
 def _outcome_records(done: Executed) -> list[Persist]:
