@@ -177,10 +177,19 @@ def _entry_rule(shown: InvalidEntry, committee: Committee, *, recorded: bool) ->
 
 def is_inadmissible(transaction: UnsignedTransaction, commitment: OrderCommitment, committee: Committee) -> bool:
     """Whether TXN-1 to TXN-6, TXN-9 or the height forbid it, whoever signed it."""
+    if has_bad_header(transaction, commitment, committee):
+        return True
     try:
-        committee.terms.check_unsigned(transaction, height=commitment.height)
         committee.verify_ciphertext(transaction)
     except (Malformed, Rejected):
+        return True
+    return False
+
+
+def has_bad_header(transaction: UnsignedTransaction, commitment: OrderCommitment, committee: Committee) -> bool:
+    try:
+        committee.terms.check_unsigned(transaction, height=commitment.height)
+    except Rejected:
         return True
     return committee.terms.addresses_height and transaction.header.target_height != commitment.height
 

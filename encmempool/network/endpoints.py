@@ -39,6 +39,7 @@ from encmempool.types import (
     Proposal,
     Reveal,
     ShareRelease,
+    SignedAbstain,
     SignedCommitment,
     SignedErasure,
     SignedKeySet,
@@ -556,6 +557,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request=Evidence,
         limit_bytes=128 * MIB,
         weight=8,
+    ),
+    Endpoint(
+        name="submit_abstention",
+        method="POST",
+        path="/v1/abstentions",
+        summary="Hand over a member's word that it makes no share at a height",
+        tag="peers",
+        request=SignedAbstain,
     ),
     Endpoint(
         name="erasures",

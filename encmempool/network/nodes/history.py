@@ -20,12 +20,17 @@ from encmempool.types import (
     SignedShare,
     SignedVote,
 )
-from threshold.encoding import u64
+from threshold.encoding import u16, u64
 
 OUTCOMES = "outcomes"
 EXECUTED_AT = "executed-at"
 EVIDENCE = "evidence"
 HEARD_ERASURE = "heard-erasure"
+HEARD_ABSTENTION = "heard-abstention"
+
+
+def abstention_key(height: int, committee_id: bytes, member: int) -> bytes:
+    return u64(height) + committee_id + u16(member)
 
 
 class History:
@@ -98,6 +103,11 @@ class History:
 
     def abstentions(self) -> tuple[SignedAbstain, ...]:
         return tuple(SignedAbstain.decode(value) for _, value in self._records.scan(ABSTENTION))
+
+    def heard_abstentions(self, height: int, committee_id: bytes, member: int) -> tuple[SignedAbstain, ...]:
+        """One, if it was told to this node."""
+        data = self._records.get(HEARD_ABSTENTION, abstention_key(height, committee_id, member))
+        return () if data is None else (SignedAbstain.decode(data),)
 
     def erasures(self) -> tuple[SignedErasure, ...]:
         return tuple(SignedErasure.decode(value) for _, value in self._records.scan(HEARD_ERASURE))

@@ -266,6 +266,7 @@ class Service:
 
     async def take_key_set(self, source: Peer | None, signed: SignedKeySet) -> None:
         """A successor, with its parameters from where it came."""
+        await self.act(self.core.take_rival, signed)
         if not await self.act(self.core.wants_key_set, signed):
             return
         for peer in [source] if source else [link.peer for link in self._others()]:
@@ -363,6 +364,7 @@ class Service:
             "outcomes": self._outcomes,
             "evidence": self._evidence,
             "submit_evidence": self._submit_evidence,
+            "submit_abstention": self._submit_abstention,
             "erasures": self._erasures,
             "submit_erasure": self._submit_erasure,
             "open_ceremony": self._open_ceremony,
@@ -573,6 +575,10 @@ class Service:
     async def _submit_evidence(self, call: Call) -> None:
         self._require_network()
         await self.act(self.core.take_evidence, call.body)
+
+    async def _submit_abstention(self, call: Call) -> None:
+        self._require_network()
+        await self.act(self.core.take_abstention, call.body)
 
     async def _erasures(self, call: Call) -> ErasureList:
         return ErasureList(erasures=await asyncio.to_thread(self.core.history.erasures))
