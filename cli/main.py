@@ -14,6 +14,7 @@ from cli.committee import committee
 from cli.conformance import conformance
 from cli.demo import demo
 from cli.devnet import devnet
+from cli.evidence import evidence
 from cli.fetch import fetch
 from cli.keys import key
 from cli.measure import measure
@@ -55,6 +56,7 @@ main.add_command(devnet)
 main.add_command(measure)
 main.add_command(shutter)
 main.add_command(fetch)
+main.add_command(evidence)
 
 interruption.loaded()
 

@@ -21,7 +21,7 @@ KEY-10 a member signs one successor of a key set, only if it knows no certificat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
@@ -286,6 +286,27 @@ class Committee:
             rule="VOT-1",
             who="the sequencer",
         )
+
+
+def load_registry(
+    genesis: Genesis,
+    key_sets: Sequence[SignedKeySet],
+    parameters: Callable[[KeySet], bytes],
+    *,
+    backend: str = DEFAULT_BACKEND,
+) -> tuple[Committee, ...]:
+    """Every committee of a network, checked one from the other. Raises Malformed or Rejected.
+
+    parameters    those of a key set
+    """
+    committees: list[Committee] = []
+    for signed in key_sets:
+        shown = parameters(signed.message)
+        if committees:
+            committees.append(committees[-1].load_successor(signed, shown, backend=backend))
+        else:
+            committees.append(Committee.load(genesis, signed, shown, backend=backend))
+    return tuple(committees)
 
 
 def public_material(key_set: KeySet, parameters: bytes = b"") -> PublicMaterial:

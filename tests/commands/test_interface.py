@@ -47,7 +47,8 @@ VERSIONS = {"bench micro": 2}
 
 
 NAMES = {"devnet soak": "encmempool.soak/1"}
-PROCESSES = [leaf for leaf in LEAVES if leaf.startswith(("node ", "devnet ")) or leaf in ("bench load", "fetch anvil")]
+NEED_MORE = ("bench load", "fetch anvil", "evidence fetch")
+PROCESSES = [leaf for leaf in LEAVES if leaf.startswith(("node ", "devnet ")) or leaf in NEED_MORE]
 """Commands that need running nodes or the package registry: test_devnet.py and test_fetch.py run them."""
 
 
@@ -106,6 +107,8 @@ def test_tree_is_the_documented_one() -> None:
         "shutter verify-key",
         "fetch uniswap",
         "fetch anvil",
+        "evidence verify",
+        "evidence fetch",
     ]
 
 
@@ -205,7 +208,9 @@ def fetched_contracts(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("brief_training", "fetched_contracts")
-def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector, tmp_path, monkeypatch) -> None:
+def test_json_of_every_command_fits_its_schema(
+    invoked, fits_schema, one_vector, two_receipts, tmp_path, monkeypatch
+) -> None:
     """Runs every leaf of the tree once; a new command without a line here fails."""
     monkeypatch.chdir(tmp_path)
     backend = load_backend()
@@ -244,6 +249,7 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector,
         "shutter decrypt": ["--key", "identity_key", "--ciphertext", "ciphertext"],
         "shutter verify-key": [*identity, "--key", "identity_key"],
         "fetch uniswap": [],
+        "evidence verify": ["evidence"],
     }
     assert sorted([*lines, *PROCESSES]) == sorted(LEAVES)
     kept = {
@@ -253,6 +259,8 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector,
         "shutter encrypt": ("ciphertext",) * 2,
     }
     for leaf, arguments in lines.items():
+        if leaf == "evidence verify":
+            Path("evidence").write_bytes(two_receipts(Path(".encmempool")).encoded)
         outcome = invoked(None, *leaf.split(), *arguments, "--json")
         assert outcome.code == 0, outcome
         document = outcome.json
