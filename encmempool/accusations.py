@@ -26,6 +26,8 @@ def accusations(proposal: Proposal, committee: Committee, chain: Chain, state: S
     transactions = tuple(transaction.unsigned for transaction in proposal.transactions)
     yield InvalidCommitment(commitment=signed, parent=())
     yield InvalidCommitment(commitment=signed, parent=ancestors[:1])
+    if transactions and commitment.count != len(transactions):
+        yield InvalidEntry(commitment=signed, entries=(entry_of(transactions, 0),), accounts=())
     for later, earlier, depth in _repetitions(transactions, ancestors, chain):
         held = transactions if depth == 0 else _batch(chain, ancestors[depth - 1].height)
         yield RepeatedEntry(

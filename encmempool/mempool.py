@@ -158,13 +158,16 @@ class Mempool:
             nonce += 1
         return nonce
 
-    def select(self, *, height: int, policy: Policy) -> tuple[Pending, ...]:
-        """The batch to commit at `height`, in the policy's order, within the batch's limits."""
+    def select(self, *, height: int, policy: Policy, state: StateAt | None = None) -> tuple[Pending, ...]:
+        """The batch to commit at `height`, in the policy's order, within the batch's limits.
+
+        state    that the commitment will name: who executes may be ahead of it by the time this looks
+        """
         terms = self.epochs.at(height)
         batch_limit, gas_left = terms.key_set.batch_limit, terms.genesis.gas_limit
         chosen: dict[bytes, Pending] = {}
         closed: set[bytes] = set()
-        for pending in self._ready_by_rank(policy, height, terms):
+        for pending in self._ready_by_rank(policy, height, terms, state or self._state.latest):
             if len(chosen) == batch_limit or gas_left < TRANSFER_GAS:  # no transaction has a lower limit
                 break
             header = pending.transaction.header
@@ -178,7 +181,8 @@ class Mempool:
 
     def has_ready(self, *, height: int) -> bool:
         """Whether a batch at `height` would have anything in it."""
-        return any(True for _ in self._ready_by_rank(self._policy, height, self.epochs.at(height)))
+        terms, state = self.epochs.at(height), self._state.latest
+        return any(True for _ in self._ready_by_rank(self._policy, height, terms, state))
 
     def commit(self, transactions: Iterable[EncryptedTransaction]) -> None:
         """Transactions that a commitment has taken. Its senders wait until it is executed."""
@@ -258,7 +262,7 @@ class Mempool:
         heapify(self._last_heights)
         self._expired_at = (0, 0)
 
-    def _ready_by_rank(self, policy: Policy, height: int, terms: Terms) -> Iterator[Pending]:
+    def _ready_by_rank(self, policy: Policy, height: int, terms: Terms, state: StateAt) -> Iterator[Pending]:
         """What could run now, each sender's by ascending nonce on the ranks it has. Looks no further than asked."""
         ready: dict[bytes, tuple[list[Pending], Iterator[Pending]]] = {}
         for _, sequence in self._by_rank(policy):
@@ -266,7 +270,7 @@ class Mempool:
                 continue
             sender = pending.transaction.header.sender
             if sender not in ready:
-                own = self._ready(sender, height, terms)
+                own = self._ready(sender, height, terms, state)
                 ready[sender] = own, iter(own)
             own, following = ready[sender]
             if pending in own:
@@ -294,12 +298,11 @@ class Mempool:
         if len(self._ranked) > 2 * len(self._live) + room:
             self._ranked = [item for item in self._ranked if item[1] in self._live]
 
-    def _ready(self, sender: bytes, height: int, terms: Terms) -> list[Pending]:
+    def _ready(self, sender: bytes, height: int, terms: Terms, state: StateAt) -> list[Pending]:
         """A sender's transactions that could run now: unbroken nonces, for this key and height, covered by the
         balance."""
         if sender in self._in_flight:
             return []
-        state = self._state.latest
         nonce, left, ready = state.nonce(sender), state.balance(sender), []
         live = self._by_sender[sender]
         while (pending := live.get(nonce)) is not None:

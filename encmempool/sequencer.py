@@ -348,7 +348,8 @@ class Sequencer:
             raise Rejected("SEQ-5", f"{waiting - 1} heights wait for their reveal: let the committee catch up first")
         parent = self._parent(height, state)
         exhausted = self.rounds_left == 0
-        chosen = () if exhausted else self._mempool.select(height=height, policy=Policy(key_set.policy_id))
+        policy = Policy(key_set.policy_id)
+        chosen = () if exhausted else self._mempool.select(height=height, policy=policy, state=state)
         tx_ids = tuple(p.transaction.tx_id for p in chosen)
         commitment = OrderCommitment(
             height=height,

@@ -6,7 +6,7 @@ the roles anew from what is stored.
 
 Requirements:
 NET-1  a message about a height far above the next one is refused: it could not be checked, only kept
-NET-2  conflicting messages that one party signed are kept as evidence and told to everyone
+NET-2  what convicts a party is kept as evidence and told to everyone, and so are abstentions
 NET-3  a node that missed messages takes from any other what it missed, and checks it like everything else
 """
 
