@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from encmempool.committee import Chain
@@ -10,8 +11,9 @@ from encmempool.envelope import reservation
 from encmempool.exhibits import accounts_of, entry_of
 from encmempool.faults import Fault, InvalidBatch, InvalidCommitment, InvalidEntry, RepeatedEntry, has_bad_header
 from encmempool.keysets import Committee
-from encmempool.mempool import MAX_UNEXECUTED
-from encmempool.types import OrderCommitment, Proposal, State, Transaction, UnsignedTransaction
+from encmempool.mempool import MAX_UNEXECUTED, candidate
+from encmempool.ordering import Policy, committed_order
+from encmempool.types import BatchList, OrderCommitment, Proposal, State, Transaction, UnsignedTransaction
 from threshold.schemes.base import VerifiedCiphertext
 
 
@@ -26,9 +28,11 @@ def accusations(proposal: Proposal, committee: Committee, chain: Chain, state: S
     transactions = tuple(transaction.unsigned for transaction in proposal.transactions)
     yield InvalidCommitment(commitment=signed, parent=())
     yield InvalidCommitment(commitment=signed, parent=ancestors[:1])
+    if BatchList(tx_ids=tuple(t.tx_id for t in transactions)).root != commitment.batch_root:
+        return  # anybody can put other transactions beside a commitment
     if transactions and commitment.count != len(transactions):
         yield InvalidEntry(commitment=signed, entries=(entry_of(transactions, 0),), accounts=())
-    for later, earlier, depth in _repetitions(transactions, ancestors, chain):
+    for later, earlier, depth in _repetitions(transactions, commitment, ancestors, chain):
         held = transactions if depth == 0 else _batch(chain, ancestors[depth - 1].height)
         yield RepeatedEntry(
             commitment=signed,
@@ -42,9 +46,18 @@ def accusations(proposal: Proposal, committee: Committee, chain: Chain, state: S
     if state is not None:
         yield from _senders(batch, state)
     yield batch
-    yield InvalidBatch(
-        commitment=signed, parent=ancestors[:1], transactions=transactions, receipts=proposal.receipts, accounts=()
+    if _is_out_of_order(proposal, committee):
+        yield replace(batch, receipts=proposal.receipts)
+
+
+def _is_out_of_order(proposal: Proposal, committee: Committee) -> bool:
+    if len(proposal.receipts) != len(proposal.transactions):
+        return False
+    candidates = tuple(
+        candidate(transaction, sequence=signed.message.sequence, base_fee=committee.genesis.base_fee)
+        for transaction, signed in zip(proposal.transactions, proposal.receipts, strict=True)
     )
+    return committed_order(Policy(committee.key_set.policy_id), candidates) != candidates
 
 
 def _ancestors(commitment: OrderCommitment, chain: Chain) -> tuple[OrderCommitment, ...]:
@@ -64,21 +77,25 @@ def _batch(chain: Chain, height: int) -> tuple[Transaction, ...]:
 
 
 def _repetitions(
-    transactions: Sequence[UnsignedTransaction], ancestors: Sequence[OrderCommitment], chain: Chain
+    transactions: Sequence[UnsignedTransaction],
+    commitment: OrderCommitment,
+    ancestors: Sequence[OrderCommitment],
+    chain: Chain,
 ) -> Iterator[tuple[int, int, int]]:
-    """Entries whose sender stands at an earlier place too, with that place and how many ancestors back it is.
-
-    Of one batch only the same nonce counts; of ancestors the judge knows what does."""
+    """An entry, one before it that it must not follow, and how many ancestors back that one is: 0 in the same batch."""
     places: dict[tuple[bytes, int], int] = {}
+    senders: dict[bytes, int] = {}
     for at, header in enumerate(transaction.header for transaction in transactions):
+        senders.setdefault(header.sender, at)
         earlier = places.setdefault((header.sender, header.nonce), at)
         if earlier != at:
             yield at, earlier, 0
-    own = {transaction.header.sender: at for at, transaction in enumerate(transactions)}
     for depth, ancestor in enumerate(ancestors, 1):
-        for at, transaction in enumerate(_batch(chain, ancestor.height)):
-            if transaction.header.sender in own:
-                yield own[transaction.header.sender], at, depth
+        waits = ancestor.height > commitment.executed_height
+        for at, header in enumerate(transaction.header for transaction in _batch(chain, ancestor.height)):
+            later = senders.get(header.sender) if waits else places.get((header.sender, header.nonce))
+            if later is not None:
+                yield later, at, depth
 
 
 def _inadmissible(
@@ -108,12 +125,4 @@ def _senders(batch: InvalidBatch, state: State) -> Iterator[Fault]:
                 accounts=accounts_of(state, sender),
             )
         elif nonces[0] > nonce or any(second > first + 1 for first, second in pairwise(nonces)):
-            shown = accounts_of(state, sender)
-            accounts = shown if sender in known else ()
-            yield InvalidBatch(
-                commitment=batch.commitment,
-                parent=batch.parent,
-                transactions=batch.transactions,
-                receipts=(),
-                accounts=accounts,
-            )
+            yield replace(batch, accounts=accounts_of(state, sender) if sender in known else ())
