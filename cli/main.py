@@ -14,6 +14,7 @@ from cli.committee import committee
 from cli.conformance import conformance
 from cli.demo import demo
 from cli.devnet import devnet
+from cli.evidence import evidence
 from cli.fetch import fetch
 from cli.inbox import inbox
 from cli.keys import key
@@ -59,6 +60,7 @@ main.add_command(inbox)
 main.add_command(measure)
 main.add_command(shutter)
 main.add_command(fetch)
+main.add_command(evidence)
 
 interruption.loaded()
 

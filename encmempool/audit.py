@@ -42,7 +42,7 @@ from encmempool.errors import Malformed, Rejected
 from encmempool.forced import KnownInbox
 from encmempool.identity import recover_signer
 from encmempool.intervals import IntervalSet
-from encmempool.keysets import NO_END, Committee
+from encmempool.keysets import NO_END, Committee, load_registry
 from encmempool.reveal import Executed, Follower
 from encmempool.types import (
     DropCertificate,
@@ -276,6 +276,20 @@ def replayed(data: bytes, *, backend: str = DEFAULT_BACKEND) -> Follower:
     auditor = _Auditor(data, backend)
     auditor.run()
     return auditor.follower
+
+
+def registry(data: bytes, *, backend: str = DEFAULT_BACKEND) -> tuple[Committee, ...]:
+    """The committees of a history, checked as key sets are; nothing else of it is.
+
+    Raises AuditFailed, Malformed or Rejected."""
+    bodies: dict[Kind, list[bytes]] = {Kind.GENESIS: [], Kind.KEY_SET: [], Kind.PARAMETERS: []}
+    for record in _records(data):
+        if record.kind in bodies:
+            bodies[record.kind].append(record.body)
+    genesis = genesis_file.check(Genesis.decode(b"".join(bodies[Kind.GENESIS])))
+    known = {parameter_digest(body): body for body in bodies[Kind.PARAMETERS]}
+    key_sets = [SignedKeySet.decode(body) for body in bodies[Kind.KEY_SET]]
+    return load_registry(genesis, key_sets, lambda of: known.get(of.parameter_digest, b""), backend=backend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from encmempool.errors import Rejected
 from encmempool.ethereum import on_ladder
 from encmempool.identity import recover, require_signer
 from encmempool.summaries import GenesisSummary
-from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet, SignedReceipt
+from encmempool.types import EncryptedTransaction, Genesis, Header, KeySet, SignedReceipt, Transaction
 
 VERSION = 1
 
@@ -143,6 +143,20 @@ class Terms:
     def check(self, transaction: EncryptedTransaction, *, height: int) -> None:
         """TXN-1 to TXN-8 for inclusion at `height` or later. Raises Rejected. Cost: one signature recovery."""
         header = transaction.header
+        self.check_unsigned(transaction, height=height)
+        if header.valid_until > self.key_set.valid_until:
+            raise Rejected(
+                "TXN-8",
+                f"valid until height {header.valid_until}, but its key ends at {self.key_set.valid_until}",
+            )
+        digest = self.signing_hash(header, transaction.ciphertext)
+        if recover(digest, transaction.signature) != header.sender:
+            raise Rejected("TXN-7", f"the envelope is not signed by its sender 0x{header.sender.hex()}")
+
+    def check_unsigned(self, transaction: Transaction, *, height: int) -> None:
+        """Of these all that the transaction's id and the key it names decide for ever: not TXN-7, and not when that
+        key ends. Raises Rejected."""
+        header = transaction.header
         if header.version != VERSION:
             raise Rejected("TXN-1", f"envelope version {header.version} is unknown; this network takes {VERSION}")
         if header.key_id != self.key_set.key_id:
@@ -173,14 +187,6 @@ class Terms:
             )
         if header.valid_until < height:
             raise Rejected("TXN-8", f"expired: valid until height {header.valid_until}, the next is {height}")
-        if header.valid_until > self.key_set.valid_until:
-            raise Rejected(
-                "TXN-8",
-                f"valid until height {header.valid_until}, but its key ends at {self.key_set.valid_until}",
-            )
-        digest = self.signing_hash(header, transaction.ciphertext)
-        if recover(digest, transaction.signature) != header.sender:
-            raise Rejected("TXN-7", f"the envelope is not signed by its sender 0x{header.sender.hex()}")
 
 
 class Epochs:

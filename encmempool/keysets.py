@@ -21,7 +21,7 @@ KEY-10 a member signs one successor of a key set, only if it knows no certificat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
@@ -35,11 +35,11 @@ from encmempool.ssz import SszObject
 from encmempool.summaries import GenesisSummary
 from encmempool.types import (
     ZERO_HASH,
-    EncryptedTransaction,
     Genesis,
     KeySet,
     SignedCommitment,
     SignedKeySet,
+    Transaction,
 )
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
@@ -213,7 +213,7 @@ class Committee:
             addresses_height=self.scheme.info.addresses_height,
         )
 
-    def verify_ciphertext(self, transaction: EncryptedTransaction) -> VerifiedCiphertext:
+    def verify_ciphertext(self, transaction: Transaction) -> VerifiedCiphertext:
         """TXN-9. Raises Malformed or Rejected. The newest results are kept for `examine_ciphertexts`."""
         header = transaction.header
         verified = self.scheme.verify_ciphertext(
@@ -225,7 +225,7 @@ class Committee:
             self._verified[transaction.tx_id] = verified
         return verified
 
-    def verify_ciphertexts(self, transactions: Sequence[EncryptedTransaction]) -> tuple[VerifiedCiphertext, ...]:
+    def verify_ciphertexts(self, transactions: Sequence[Transaction]) -> tuple[VerifiedCiphertext, ...]:
         """TXN-9 for many at once. Raises Malformed or Rejected for the first that fails."""
         verified = []
         for result in self.examine_ciphertexts(transactions):
@@ -235,7 +235,7 @@ class Committee:
         return tuple(verified)
 
     def examine_ciphertexts(
-        self, transactions: Sequence[EncryptedTransaction]
+        self, transactions: Sequence[Transaction]
     ) -> tuple[VerifiedCiphertext | ThresholdError, ...]:
         """The same, saying of each what is wrong with it."""
         with self._lock:
@@ -316,6 +316,27 @@ def signing_member(key_set: KeySet, message: SszObject, signature: bytes, *, rul
     if signer not in key_set.members:
         raise Rejected(rule, f"{type(message).__name__} is not signed by a member of the committee")
     return key_set.members.index(signer) + 1
+
+
+def load_registry(
+    genesis: Genesis,
+    key_sets: Sequence[SignedKeySet],
+    parameters: Callable[[KeySet], bytes],
+    *,
+    backend: str = DEFAULT_BACKEND,
+) -> tuple[Committee, ...]:
+    """Every committee of a network, checked one from the other. Raises Malformed or Rejected.
+
+    parameters    those of a key set
+    """
+    committees: list[Committee] = []
+    for signed in key_sets:
+        shown = parameters(signed.message)
+        if committees:
+            committees.append(committees[-1].load_successor(signed, shown, backend=backend))
+        else:
+            committees.append(Committee.load(genesis, signed, shown, backend=backend))
+    return tuple(committees)
 
 
 def public_material(key_set: KeySet, parameters: bytes = b"") -> PublicMaterial:

@@ -19,7 +19,7 @@ from encmempool.envelope import Epochs, Terms, reservation
 from encmempool.errors import Rejected
 from encmempool.ethereum import TRANSFER_GAS
 from encmempool.ordering import Candidate, Policy, Rank, committed_order, rank
-from encmempool.types import EncryptedTransaction, OrderCommitment
+from encmempool.types import EncryptedTransaction, OrderCommitment, Transaction
 
 MAX_PENDING = 100_000
 MAX_PENDING_PER_SENDER = 64
@@ -159,15 +159,23 @@ class Mempool:
         return nonce
 
     def select(
-        self, *, height: int, policy: Policy, forced: Sequence[EncryptedTransaction] = ()
+        self,
+        *,
+        height: int,
+        policy: Policy,
+        state: StateAt | None = None,
+        forced: Sequence[EncryptedTransaction] = (),
     ) -> tuple[Pending, ...]:
-        """What follows the forced transactions in the batch of `height`, in the policy's order, within its limits."""
+        """What follows the forced transactions in the batch of `height`, in the policy's order, within its limits.
+
+        state    that the commitment will name: who executes may be ahead of it by the time this looks
+        """
         terms = self.epochs.at(height)
         batch_limit = terms.key_set.batch_limit - len(forced)
         gas_left = terms.genesis.gas_limit - sum(transaction.header.gas_limit for transaction in forced)
         chosen: dict[bytes, Pending] = {}
         closed = {transaction.header.sender for transaction in forced}
-        for pending in self._ready_by_rank(policy, height, terms):
+        for pending in self._ready_by_rank(policy, height, terms, state or self._state.latest):
             if len(chosen) == batch_limit or gas_left < TRANSFER_GAS:  # no transaction has a lower limit
                 break
             header = pending.transaction.header
@@ -181,7 +189,8 @@ class Mempool:
 
     def has_ready(self, *, height: int) -> bool:
         """Whether a batch at `height` would have anything in it."""
-        return any(True for _ in self._ready_by_rank(self._policy, height, self.epochs.at(height)))
+        terms, state = self.epochs.at(height), self._state.latest
+        return any(True for _ in self._ready_by_rank(self._policy, height, terms, state))
 
     def is_in_flight(self, sender: bytes) -> bool:
         """Whether a committed transaction of the sender waits for its execution."""
@@ -265,7 +274,7 @@ class Mempool:
         heapify(self._last_heights)
         self._expired_at = (0, 0)
 
-    def _ready_by_rank(self, policy: Policy, height: int, terms: Terms) -> Iterator[Pending]:
+    def _ready_by_rank(self, policy: Policy, height: int, terms: Terms, state: StateAt) -> Iterator[Pending]:
         """What could run now, each sender's by ascending nonce on the ranks it has. Looks no further than asked."""
         ready: dict[bytes, tuple[list[Pending], Iterator[Pending]]] = {}
         for _, sequence in self._by_rank(policy):
@@ -273,7 +282,7 @@ class Mempool:
                 continue
             sender = pending.transaction.header.sender
             if sender not in ready:
-                own = self._ready(sender, height, terms)
+                own = self._ready(sender, height, terms, state)
                 ready[sender] = own, iter(own)
             own, following = ready[sender]
             if pending in own:
@@ -301,12 +310,11 @@ class Mempool:
         if len(self._ranked) > 2 * len(self._live) + room:
             self._ranked = [item for item in self._ranked if item[1] in self._live]
 
-    def _ready(self, sender: bytes, height: int, terms: Terms) -> list[Pending]:
+    def _ready(self, sender: bytes, height: int, terms: Terms, state: StateAt) -> list[Pending]:
         """A sender's transactions that could run now: unbroken nonces, for this key and height, covered by the
         balance."""
         if sender in self._in_flight:
             return []
-        state = self._state.latest
         nonce, left, ready = state.nonce(sender), state.balance(sender), []
         live = self._by_sender[sender]
         while (pending := live.get(nonce)) is not None:
@@ -321,7 +329,7 @@ class Mempool:
         return ready
 
 
-def candidate(transaction: EncryptedTransaction, *, sequence: int, base_fee: int) -> Candidate:
+def candidate(transaction: Transaction, *, sequence: int, base_fee: int) -> Candidate:
     """What an order policy may see of a transaction."""
     header = transaction.header
     return Candidate(

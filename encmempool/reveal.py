@@ -42,6 +42,7 @@ from encmempool.types import (
     Reveal,
     ShareRelease,
     SignedShare,
+    State,
     plaintext_root,
 )
 from threshold.encoding import u16, u64
@@ -170,6 +171,11 @@ class Follower:
     def at(self, height: int) -> StateAt | None:
         """None for a height that is not executed yet, and for one that no commitment can name any more."""
         return self._states.get(height)
+
+    def state_at(self, height: int) -> State | None:
+        """The whole state after a height, as far as `at` knows one."""
+        snapshot = self._states.get(height)
+        return None if snapshot is None else state_of(snapshot.ledger.snapshot())
 
     @property
     def ledger(self) -> Ledger:

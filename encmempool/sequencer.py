@@ -396,7 +396,7 @@ class Sequencer:
         l1_block = self._l1_block(parent)
         settlement = self._settle(height, parent, state, l1_block)
         forced = settlement.transactions
-        chosen = () if exhausted else self._mempool.select(height=height, policy=policy, forced=forced)
+        chosen = () if exhausted else self._mempool.select(height=height, policy=policy, state=state, forced=forced)
         tx_ids = tuple(t.tx_id for t in (*forced, *(pending.transaction for pending in chosen)))
         commitment = OrderCommitment(
             height=height,

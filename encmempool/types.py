@@ -30,7 +30,8 @@ from encmempool.ssz import (
 
 MAX_SIZE_CLASS = 1 << 16
 MAX_CIPHERTEXT_BYTES = MAX_SIZE_CLASS + 1024
-MAX_BATCH = 1 << 12
+BATCH_DEPTH = 12
+MAX_BATCH = 1 << BATCH_DEPTH
 MAX_MEMBERS = 1 << 10
 MAX_SHARE_BYTES = 1 << 20
 MAX_KEY_BYTES = 1 << 10
@@ -181,8 +182,14 @@ class Header(SszObject):
 
 @dataclass(frozen=True, kw_only=True)
 class UnsignedTransaction(SszObject):
+    """All of a transaction that its id binds: anybody can put another signature beside it."""
+
     header: Header
     ciphertext: Annotated[bytes, ByteList(MAX_CIPHERTEXT_BYTES)]
+
+    @property
+    def tx_id(self) -> bytes:
+        return self.root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +202,13 @@ class EncryptedTransaction(SszObject):
     def tx_id(self) -> bytes:
         """Root of the UnsignedTransaction."""
         return hash_pair(self.header.root, self.codec().field_root(self, "ciphertext"))
+
+    @property
+    def unsigned(self) -> UnsignedTransaction:
+        return UnsignedTransaction(header=self.header, ciphertext=self.ciphertext)
+
+
+Transaction = EncryptedTransaction | UnsignedTransaction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -562,6 +562,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         weight=8,
     ),
     Endpoint(
+        name="submit_abstention",
+        method="POST",
+        path="/v1/abstentions",
+        summary="Hand over a member's word that it makes no share at a height",
+        tag="peers",
+        request=SignedAbstain,
+    ),
+    Endpoint(
         name="erasures",
         method="GET",
         path="/v1/erasures",
@@ -586,15 +594,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         tag="chain",
         response=AbstentionList,
         response_limit_bytes=16 * MIB,
-    ),
-    Endpoint(
-        name="submit_abstention",
-        method="POST",
-        path="/v1/abstentions",
-        summary="Hand over a member's abstention",
-        tag="peers",
-        request=SignedAbstain,
-        peers_only=True,
     ),
     Endpoint(
         name="inbox_entry",

@@ -25,6 +25,7 @@ from encmempool.keysets import (
     TRUSTED_DEALER,
     Committee,
     first_key_set,
+    load_registry,
     public_material,
     sign_key_set,
     signatures_needed,
@@ -611,13 +612,7 @@ def _only(effects: Sequence[object]) -> Send:
 
 def load_committees(home: Home, *, backend: str = DEFAULT_BACKEND) -> tuple[Committee, ...]:
     """Every committee of the home's network, checked one from the other. Raises Malformed or Rejected."""
-    genesis = home.genesis()
-    first, *others = home.key_sets()
-    committees = [Committee.load(genesis, first, home.parameters(first.message), backend=backend)]
-    for signed in others:
-        parameters = home.parameters(signed.message)
-        committees.append(committees[-1].load_successor(signed, parameters, backend=backend))
-    return tuple(committees)
+    return load_registry(home.genesis(), home.key_sets(), home.parameters, backend=backend)
 
 
 def check_share(home: Home, committee: Committee, index: int, password: Password) -> str:

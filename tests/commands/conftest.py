@@ -18,6 +18,9 @@ from click.testing import CliRunner
 from referencing import Registry
 
 from cli.main import main
+from encmempool.evidence import ConflictingReceipts, Evidence
+from encmempool.home import Home
+from encmempool.types import Receipt, SignedReceipt, signing_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "specs" / "schemas"
@@ -123,6 +126,32 @@ def home(_template: Path, tmp_path: Path) -> Path:
 def run(home: Path) -> Run:
     """Commands in `home`."""
     return lambda *arguments, **options: invoke(home, *arguments, **options)
+
+
+def _two_receipts(home: Path) -> Evidence:
+    """What a network's sequencer must never sign: here the test holds its key."""
+    opened = Home(home)
+    password = opened.generated_password()
+    assert password is not None
+    identity, root = opened.identity("sequencer", password), opened.genesis().root
+    signed = []
+    for tx_id in (b"\x01" * 32, b"\x02" * 32):
+        receipt = Receipt(
+            tx_id=tx_id,
+            sequence=5,
+            received_at_ms=1,
+            include_by_height=9,
+            include_by_l1_block=64,
+            reveal_by_l1_block=128,
+        )
+        signed.append(SignedReceipt(message=receipt, signature=identity.sign(signing_digest(receipt, root))))
+    return Evidence.of(ConflictingReceipts(first=signed[0], second=signed[1]))
+
+
+@pytest.fixture(scope="session")
+def two_receipts() -> Callable[..., Evidence]:
+    """Evidence about the sequencer of the network in a home."""
+    return _two_receipts
 
 
 @pytest.fixture

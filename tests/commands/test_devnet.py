@@ -16,6 +16,7 @@ import pytest
 from encmempool import Client
 from encmempool.ethereum import sign_transaction
 from encmempool.network.devnet import Devnet
+from encmempool.network.peer import BlockingPeer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,6 +70,28 @@ def test_status_names_every_node_and_fits_its_schema(ask, fits_schema) -> None:
     fits_schema(outcome.json)
     assert outcome.json["healthy"]
     assert all(node["ready"] for node in outcome.json["nodes"])
+
+
+def test_evidence_is_fetched_and_judged_by_files_alone(
+    ask, devnet, folder, up, two_receipts, invoked, fits_schema, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ask("evidence", "fetch", "-o", "none").err.startswith("this node can show no misbehaviour")
+    sequencer = next(node for node in devnet.nodes if node.role == "sequencer")
+    home = devnet.home(sequencer).path
+    piece = two_receipts(home)
+    peer = BlockingPeer(up["node"])
+    peer.call("submit_evidence", body=piece)
+    peer.close()
+    outcome = ask("evidence", "fetch", "-o", "shown", "--json")
+    assert outcome.code == 0, outcome
+    fits_schema(outcome.json)
+    (listed,) = outcome.json["evidence"]
+    assert (listed["kind"], listed["rule"], listed["height"]) == ("conflicting_receipts", "SEQ-2", 5)
+    verified = ask("evidence", "verify", listed["file"], "--json")
+    assert verified.json["offender"] == listed["offender"]
+    files = ["--genesis", home / "genesis.json", "--key-set", home / "key-set.ssz"]
+    assert invoked(tmp_path / "nowhere", "evidence", "verify", listed["file"], *files).code == 0
 
 
 def test_wallet_tour_ends_in_a_verified_history(ask, fits_schema, tmp_path) -> None:

@@ -47,11 +47,8 @@ VERSIONS = {"bench micro": 2}
 
 
 NAMES = {"devnet soak": "encmempool.soak/1"}
-PROCESSES = [
-    leaf
-    for leaf in LEAVES
-    if leaf.startswith(("node ", "devnet ")) or leaf in ("bench load", "fetch anvil", "inbox post", "scenario run")
-]
+NEED_MORE = ("bench load", "fetch anvil", "evidence fetch", "inbox post", "scenario run")
+PROCESSES = [leaf for leaf in LEAVES if leaf.startswith(("node ", "devnet ")) or leaf in NEED_MORE]
 """Commands that need nodes or the package registry: test_devnet.py, test_scenarios.py and test_fetch.py run them."""
 
 
@@ -111,6 +108,8 @@ def test_tree_is_the_documented_one() -> None:
         "shutter verify-key",
         "fetch uniswap",
         "fetch anvil",
+        "evidence verify",
+        "evidence fetch",
     ]
 
 
@@ -210,7 +209,9 @@ def fetched_contracts(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("brief_training", "fetched_contracts")
-def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector, tmp_path, monkeypatch) -> None:
+def test_json_of_every_command_fits_its_schema(
+    invoked, fits_schema, one_vector, two_receipts, tmp_path, monkeypatch
+) -> None:
     """Runs every leaf of the tree once; a new command without a line here fails."""
     monkeypatch.chdir(tmp_path)
     backend = load_backend()
@@ -250,6 +251,7 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector,
         "shutter decrypt": ["--key", "identity_key", "--ciphertext", "ciphertext"],
         "shutter verify-key": [*identity, "--key", "identity_key"],
         "fetch uniswap": [],
+        "evidence verify": ["evidence"],
     }
     assert sorted([*lines, *PROCESSES]) == sorted(LEAVES)
     kept = {
@@ -259,6 +261,8 @@ def test_json_of_every_command_fits_its_schema(invoked, fits_schema, one_vector,
         "shutter encrypt": ("ciphertext",) * 2,
     }
     for leaf, arguments in lines.items():
+        if leaf == "evidence verify":
+            Path("evidence").write_bytes(two_receipts(Path(".encmempool")).encoded)
         outcome = invoked(None, *leaf.split(), *arguments, "--json")
         assert outcome.code == 0, outcome
         document = outcome.json

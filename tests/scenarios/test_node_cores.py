@@ -37,6 +37,7 @@ from encmempool.network.nodes.sequencer import SequencerCore
 from encmempool.network.observation import Log
 from encmempool.network.peer import PeerProblem
 from encmempool.network.wire import Gossip, HeightRecord, SignedOrder, SuccessorOrder
+from encmempool.reveal import SHARE as SHARES
 from encmempool.types import (
     Abstain,
     BatchList,
@@ -49,12 +50,15 @@ from encmempool.types import (
     SignedAbstain,
     SignedCommitment,
     SignedErasure,
+    SignedKeySet,
     SignedReceipt,
     SignedShare,
     SignedVote,
 )
 from threshold.curve import DEFAULT_BACKEND
+from threshold.encoding import u16, u64
 from threshold.keys import KeyShare, parameter_digest
+from threshold.sansio import Persist
 from threshold.schemes.base import Batch
 
 MEMBERS = (1, 2, 3, 4)
@@ -65,8 +69,8 @@ ENTRANCES = {
     "submit_share": "take_share",
     "submit_evidence": "take_evidence",
     "submit_erasure": "take_erasure",
-    "gossip": "take_gossip",
     "submit_abstention": "take_abstention",
+    "gossip": "take_gossip",
 }
 """What a node does with a message, by the endpoint that takes it."""
 
@@ -1305,6 +1309,163 @@ def test_record_with_a_wrong_reveal_still_brings_its_certificate_and_shares(late
     assert late.executed_height == 1
 
 
+# --- what only one party has to sign to be shown ---------------------------------------------------------------------
+
+
+INVALID = {
+    "invalid_commitment": lambda net, honest: net.world.forge(honest, policy_id=2),
+    "beside its parent": lambda net, honest: net.world.forge(honest, timestamp_ms=honest.commitment.message.height),
+    "another count": lambda net, honest: net.world.forge(honest, count=3),
+    "twice": lambda net, honest: net.world.forge(honest, transactions=honest.transactions[:1] * 2, round=2),
+    "a committed one": lambda net, honest: net.world.forge(honest, transactions=net.world.first.transactions, round=2),
+    "nobody pays": lambda net, honest: net.world.forge(
+        honest, transactions=(*honest.transactions, net.world.transfer(net.world.poor)), round=2
+    ),
+    "a nonce is skipped": lambda net, honest: net.world.forge(
+        honest, transactions=(*honest.transactions, net.world.transfer(net.world.people[5], 3)), round=2
+    ),
+    "no ciphertext": lambda net, honest: net.world.forge(
+        honest,
+        transactions=(
+            net.world.envelope(net.world.people[5], net.world.header(net.world.people[5]), bytes(400)),
+            *honest.transactions,
+        ),
+        round=2,
+    ),
+    "another order": lambda net, honest: net.world.forge(
+        honest, transactions=honest.transactions[::-1], receipts=honest.receipts[::-1]
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", INVALID)
+def test_invalid_commitment_gets_no_vote_and_everybody_shows_its_sequencer_evd_8(net, fault):
+    net.world.first = net.run(net.world.transfer(net.world.people[0], valid_until=10**6))
+    net.submit(*(net.world.transfer(who, valid_until=10**6) for who in net.world.people[1:3]))
+    honest = net.sequencer.order.commit()
+    said = set(net.signed)
+    net.letters.clear()
+    node = net["member-1"]
+    node.act(node.core.take_proposal, INVALID[fault](net, honest))
+    assert node.told("refused")
+    net.deliver_all()
+    assert set(net.signed) == said
+    shown = {(kind, offender, height) for each in net.up() for kind, offender, height in each.evidence}
+    assert len(shown) == 1
+    ((kind, offender, height),) = shown
+    assert (offender, height) == (net.world.sequencer_identity.address, 2)
+    assert kind.startswith(("invalid_", "repeated_"))
+    for each in net.up():
+        assert each.evidence == shown
+        (piece,) = each.core.evidence
+        assert examine(piece, each.core.committees).rule.startswith("VOT-")
+
+
+def test_honest_commitment_that_a_node_cannot_check_shows_nobody_evd_8(net):
+    """What it lacks, or another put beside it, is not the sequencer's fault."""
+    net.submit(*transfers(net))
+    honest = net.sequencer.order.commit()
+    first, second = honest.transactions
+    for node in net.up():
+        for changed in (
+            replace(honest, transactions=(first,), receipts=honest.receipts[:1]),
+            replace(honest, transactions=(second, first)),
+            replace(honest, receipts=honest.receipts[::-1]),
+            replace(honest, transactions=(replace(first, signature=bytes(65)), second)),
+        ):
+            assert refusal(node.core.take_proposal, changed)
+        assert node.core.evidence == ()
+
+
+def abstention_of(net, index, height, *, signer=None):
+    message = Abstain(committee_id=net.world.committee.committee_id, height=height)
+    return SignedAbstain(message=message, signature=net.world.sign(signer or net.world.member_identity(index), message))
+
+
+@pytest.mark.parametrize("first", ["share", "abstention"])
+def test_share_beside_an_abstention_is_evidence_whichever_comes_first_evd_17(net, first):
+    expected = {("share_and_abstention", net.world.member_identity(4).address, 1)}
+    core, abstention = net["auditor"].core, abstention_of(net, 4, 1)
+    net["member-4"].up = False
+    proposal = net.run(*transfers(net))
+    calls = [(core.take_share, release_of(net, 4, proposal)), (core.take_abstention, abstention)]
+    for call, message in calls if first == "share" else calls[::-1]:
+        assert net["auditor"].evidence == set()
+        net["auditor"].act(call, message)
+    assert net["auditor"].evidence == expected
+    net["member-4"].up = True
+    net.deliver_all()
+    assert all(node.evidence == expected for node in net.up())
+    net["auditor"].restart()
+    assert net["auditor"].evidence == expected
+
+
+def test_abstention_alone_is_told_on_once_and_a_strangers_not_at_all(net):
+    core = net["auditor"].core
+    assert [endpoint for endpoint, _ in core.take_abstention(abstention_of(net, 2, 1)).messages] == [
+        "submit_abstention"
+    ]
+    assert core.take_abstention(abstention_of(net, 2, 1)).messages == []
+    assert refusal(core.take_abstention, abstention_of(net, 2, 1, signer=net.world.stranger)) == "AUD-2"
+    assert refusal(core.take_abstention, abstention_of(net, 2, 10**6)) == "NET-1"
+    assert core.evidence == ()
+
+
+def signed_successor(net, members, key_set):
+    signatures = tuple(net.world.sign(net.world.member_identity(index), key_set) for index in members)
+    return SignedKeySet(message=key_set, signatures=signatures)
+
+
+def test_members_who_signed_two_successors_are_shown_evd_16(clear_net):
+    net = clear_net
+    net.run()
+    core = net["auditor"].core
+    known = signed_successor(net, (1, 2, 3), successor_of(net, 4, start_parent=bytes(32), key_id=bytes(32)))
+    core.committees = (*core.committees, replace(core.committees[0], signed=known))
+    rival = signed_successor(net, (2, 3, 4), replace(known.message, start_height=5))
+    net["auditor"].publish(core.take_rival(rival))
+    both = {net.world.member_identity(index).address for index in (2, 3)}
+    assert {(kind, offender) for kind, offender, _ in net["auditor"].evidence} == {
+        ("conflicting_successors", offender) for offender in both
+    }
+    assert core.take_rival(known).messages == []
+    net.deliver_all()
+    assert all({offender for _, offender, _ in node.evidence} == both for node in net.up())
+
+
+def test_share_from_the_start_of_a_successor_on_shows_who_signed_both_evd_16(clear_net):
+    net = clear_net
+    net.submit(*transfers(net))
+    proposal = net.sequencer.order.commit()
+    core = net["auditor"].core
+    known = signed_successor(net, (1, 2, 3), successor_of(net, 2, start_parent=bytes(32), key_id=bytes(32)))
+    core.committees = (*core.committees, replace(core.committees[0], signed=known))
+    for index, expected in ((4, False), (3, True)):
+        release = release_of(net, index, proposal, height=2)
+        with suppress(Rejected):
+            net["auditor"].act(core.take_share, release)
+        shown = ("share_after_successor", net.world.member_identity(index).address, 2)
+        assert (shown in net["auditor"].evidence) == expected
+
+
+def test_two_shares_in_a_round_are_evidence_where_rounds_are_limited_evd_17(clear_net):
+    """The chain that was followed gave the round once: the other share is for a commitment that nobody saw."""
+    net = clear_net
+    net["member-4"].up = False
+    proposal = net.run(*transfers(net))
+    core = net["auditor"].core
+    limited = replace(core.committees[0].signed, message=replace(core.committees[0].key_set, rounds=8))
+    committee = replace(core.committees[0], signed=limited)
+    core.committees = (committee,)
+    named = {"committee_id": committee.committee_id}
+    first = release_of(net, 4, proposal, **named).share
+    core.store.put([Persist(kind=SHARES, key=u64(1) + u16(4), value=first.encoded)])
+    second = release_of(net, 4, proposal, height=2, commitment_root=b"\x01" * 32, **named)
+    with suppress(Rejected):
+        net["auditor"].act(core.take_share, second)
+    assert net["auditor"].evidence == {("conflicting_shares", net.world.member_identity(4).address, 2)}
+
+
 # --- evidence that is none -------------------------------------------------------------------------------------------
 
 
@@ -1312,7 +1473,7 @@ def test_evidence_that_shows_nothing_is_refused_and_not_told_on(net):
     proposal = net.run(*transfers(net))
     vote = vote_of(net, 1, proposal.commitment.message)
     junk = [
-        Evidence(kind=9, body=b""),
+        Evidence(kind=99, body=b""),
         Evidence(kind=1, body=b""),
         Evidence(kind=5, body=bytes(5000)),
         Evidence.of(ConflictingVotes(first=vote, second=vote)),
@@ -1320,7 +1481,7 @@ def test_evidence_that_shows_nothing_is_refused_and_not_told_on(net):
             WrongShare(
                 share=release_of(net, 1, proposal).share,
                 commitment=proposal.commitment,
-                transactions=proposal.transactions,
+                transactions=tuple(transaction.unsigned for transaction in proposal.transactions),
             )
         ),
     ]

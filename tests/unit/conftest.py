@@ -16,16 +16,48 @@ import pytest
 
 from encmempool import genesis as genesis_file
 from encmempool.envelope import Terms
-from encmempool.errors import EnvironmentProblem
+from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.ethereum import sign_transaction
+from encmempool.evidence import Evidence, Finding, Misbehaviour, WrongShare, examine
 from encmempool.identity import Identity
-from encmempool.keysets import TRUSTED_DEALER, Committee, default_threshold, first_key_set, sign_key_set
+from encmempool.keysets import (
+    TRUSTED_DEALER,
+    Committee,
+    default_threshold,
+    first_key_set,
+    public_material,
+    sign_key_set,
+    successor_key_set,
+)
 from encmempool.measure.contracts import PACKAGES, cache_directory, fetch
 from encmempool.transactions import encrypt_transaction
-from encmempool.types import Allocation, EncryptedTransaction, Genesis, Header, KeySet, PoolState, signing_digest
+from encmempool.types import (
+    Abstain,
+    Account,
+    Allocation,
+    BatchList,
+    DecryptionShare,
+    EncryptedTransaction,
+    Genesis,
+    Header,
+    KeySet,
+    OrderCommitment,
+    PoolState,
+    Receipt,
+    SignedAbstain,
+    SignedCommitment,
+    SignedReceipt,
+    SignedShare,
+    SignedVote,
+    State,
+    UnsignedTransaction,
+    Vote,
+    signing_digest,
+)
 from threshold.curve import load_backend
 from threshold.entropy import Random, deterministic
 from threshold.keys import KeyShare, PublicMaterial
+from threshold.schemes.base import Batch
 from threshold.schemes.registry import load_scheme
 from threshold.setup.dealer import deal
 
@@ -291,3 +323,173 @@ def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
             raise
         pytest.skip(f"the Uniswap contracts are not fetched: {error}")
     return directory
+
+
+# --- a court ---------------------------------------------------------------------------------------------------------
+
+COURT_HEIGHT = 7
+SIGNED: dict[type, Any] = {
+    OrderCommitment: SignedCommitment,
+    Receipt: SignedReceipt,
+    Vote: SignedVote,
+    DecryptionShare: SignedShare,
+    Abstain: SignedAbstain,
+}
+
+
+def _sign(message: Any, signer: Identity, genesis_root: bytes) -> Any:
+    signature = signer.sign(signing_digest(message, genesis_root))
+    if isinstance(message, KeySet):
+        return sign_key_set(message, [signature])
+    return SIGNED[type(message)](message=message, signature=signature)
+
+
+@dataclass(frozen=True)
+class Court:
+    """A committee with its keys, and a batch that its sequencer committed to."""
+
+    committee: Committee
+    successor: Committee
+    shares: tuple[Any, ...]
+    members: tuple[Identity, ...]
+    sequencer: Identity
+    second_sequencer: Identity
+    transactions: tuple[Any, ...]
+
+    @property
+    def unsigned(self) -> tuple[UnsignedTransaction, ...]:
+        return tuple(transaction.unsigned for transaction in self.transactions)
+
+    @property
+    def committees(self) -> tuple[Committee, ...]:
+        return self.committee, self.successor, self.limited
+
+    def examine(self, shown: Misbehaviour | Evidence, **options: Any) -> Finding:
+        return examine(self.evidence(shown), self.committees, **options)
+
+    def evidence(self, shown: Misbehaviour | Evidence) -> Evidence:
+        """As it arrives: from bytes."""
+        return Evidence.decode((shown if isinstance(shown, Evidence) else Evidence.of(shown)).encoded)
+
+    def refusal(self, shown: Misbehaviour | Evidence, **options: Any) -> str:
+        with pytest.raises((Malformed, Rejected)) as caught:
+            self.examine(shown, **options)
+        return getattr(caught.value, "rule", "malformed")
+
+    @property
+    def limited(self) -> Committee:
+        """The same members with a key that opens eight rounds, and no court of its own to check it."""
+        key_set = replace(self.committee.key_set, rounds=8, epoch=9)
+        return replace(self.committee, signed=sign_key_set(key_set, []))
+
+    def sign(self, signer: Identity, message: Any, *, genesis_root: bytes | None = None) -> Any:
+        root = self.committee.genesis.root if genesis_root is None else genesis_root
+        return _sign(message, signer, root)
+
+    def commitment(self, **changes: Any) -> OrderCommitment:
+        tx_ids = tuple(transaction.tx_id for transaction in self.transactions)
+        key_set = self.committee.key_set
+        usual = OrderCommitment(
+            height=COURT_HEIGHT,
+            parent=b"\x01" * 32,
+            committee_id=self.committee.committee_id,
+            key_id=key_set.key_id,
+            round=3,
+            batch_root=BatchList(tx_ids=tx_ids).root,
+            count=len(tx_ids),
+            policy_id=key_set.policy_id,
+            l1_block=0,
+            inbox_index=0,
+            timestamp_ms=1_700_000_000_000,
+            executed_height=COURT_HEIGHT - 1,
+            state_root=b"\x02" * 32,
+        )
+        return replace(usual, **changes)
+
+    def state(self, accounts: Mapping[bytes, tuple[int, int]]) -> State:
+        """Nonces and balances by address, between two strangers' accounts."""
+        listed = {b"\x00" * 20: (1, 1), **accounts, b"\xff" * 20: (2, 2)}
+        made = [Account(address=who, nonce=nonce, balance=balance) for who, (nonce, balance) in sorted(listed.items())]
+        return State(height=COURT_HEIGHT - 1, accounts=tuple(made), token_balances=(), pools=())
+
+    def receipt(self, **changes: Any) -> Receipt:
+        usual = Receipt(
+            tx_id=self.transactions[0].tx_id,
+            sequence=5,
+            received_at_ms=1_700_000_000_000,
+            include_by_height=20,
+            include_by_l1_block=64,
+            reveal_by_l1_block=128,
+        )
+        return replace(usual, **changes)
+
+    def vote(self, **changes: Any) -> Vote:
+        commitment = self.commitment()
+        usual = Vote(
+            committee_id=commitment.committee_id,
+            height=commitment.height,
+            round=commitment.round,
+            commitment_root=commitment.root,
+        )
+        return replace(usual, **changes)
+
+    def share(self, member: int = 1, **changes: Any) -> DecryptionShare:
+        """A right one, unless it is changed."""
+        commitment = self.commitment()
+        usual = DecryptionShare(
+            committee_id=commitment.committee_id,
+            height=commitment.height,
+            round=commitment.round,
+            commitment_root=commitment.root,
+            member=member,
+            data=self.data(member),
+        )
+        return replace(usual, **changes)
+
+    def data(self, member: int, transactions: tuple[Any, ...] | None = None) -> bytes:
+        commitment, scheme = self.commitment(), self.committee.scheme
+        batch = Batch(
+            key_id=commitment.key_id,
+            height=commitment.height,
+            round=commitment.round,
+            entries=self.committee.verify_ciphertexts(transactions or self.transactions),
+        )
+        random = deterministic(b"share %d" % member)
+        key_share = self.shares[member - 1]
+        return scheme.partial_decrypt(self.committee.public_key, key_share, batch, random=random).data
+
+    def wrong_share(self, message: DecryptionShare | None = None, signer: Identity | None = None) -> WrongShare:
+        """Member 1's share of its transactions in another order."""
+        message = message or self.share(data=self.data(1, self.transactions[::-1]))
+        return WrongShare(
+            share=self.sign(signer or self.members[message.member - 1], message),
+            commitment=self.sign(self.sequencer, self.commitment()),
+            transactions=self.unsigned,
+        )
+
+
+@pytest.fixture(scope="module")
+def court(dealt, sequencer, alice, bob, encrypt, signed_by) -> Court:
+    committee = dealt.committee
+    second = Identity(b"\x05" * 32)
+    key_set = successor_key_set(
+        committee.key_set,
+        public_material(committee.key_set),
+        members=committee.key_set.members,
+        start=(COURT_HEIGHT + 20, b"\x03" * 32, 4),
+        setup_kind=committee.key_set.setup_kind,
+        setup_privacy=0,
+        batch_limit=8,
+        sequencer=second.address,
+    )
+    return Court(
+        committee=committee,
+        successor=committee.load_successor(signed_by(key_set, committee.genesis, dealt.identities)),
+        shares=dealt.shares,
+        members=dealt.identities,
+        sequencer=sequencer,
+        second_sequencer=second,
+        transactions=tuple(
+            encrypt(committee, person, random=deterministic(b"%d" % at)) for at, person in enumerate((alice, bob))
+        ),
+    )

@@ -347,6 +347,15 @@ def test_select_leaves_what_the_balance_no_longer_covers(pool, alice):
     assert pool.select() == []
 
 
+def test_select_looks_at_the_state_that_is_named_and_at_no_newer_one(pool, alice, make_state):
+    """Another thread executes meanwhile: what only the newer state covers would convict the sequencer (VOT-5)."""
+    first = pool.admit(alice, 0)
+    pool.admit(alice, 1)
+    named = make_state({alice.address: 2 * RESERVED - 1})
+    chosen = pool.mempool.select(height=HEIGHT, policy=Policy.ARRIVAL, state=named)
+    assert [pending.transaction for pending in chosen] == [first]
+
+
 def test_select_leaves_what_comes_after_an_expired_nonce(pool, alice):
     first = pool.admit(alice, 0)
     pool.admit(alice, 1, valid_until=HEIGHT)

@@ -6,7 +6,7 @@ the roles anew from what is stored.
 
 Requirements:
 NET-1  a message about a height far above the next one is refused: it could not be checked, only kept
-NET-2  conflicting messages that one party signed are kept as evidence and told to everyone
+NET-2  what convicts a party is kept as evidence and told to everyone, and so are abstentions
 NET-3  a node that missed messages takes from any other what it missed, and checks it like everything else
 """
 
@@ -15,15 +15,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from encmempool.accusations import accusations
 from encmempool.committee import UNSIGNED, Ballot, abstentions_needed, check_votes
 from encmempool.errors import Malformed, Rejected, StorageError
 from encmempool.evidence import (
     ConflictingCommitments,
     ConflictingShares,
+    ConflictingSuccessors,
     ConflictingVotes,
     Evidence,
     Finding,
+    Misbehaviour,
+    ShareAfterSuccessor,
+    ShareAndAbstention,
     WrongShare,
     examine,
 )
@@ -41,6 +47,7 @@ from encmempool.network.nodes.history import (
     PASSED,
     POSTED,
     History,
+    abstention_key,
 )
 from encmempool.network.wire import ExecutionOutcome, HeightOutcomes, HeightRecord
 from encmempool.reveal import CHECKPOINT, Executed, Follower, NotEnoughShares, Outcome
@@ -48,6 +55,7 @@ from encmempool.ssz import SszObject
 from encmempool.store import Store, perform
 from encmempool.types import (
     BatchList,
+    DecryptionShare,
     DropCertificate,
     EncryptedTransaction,
     Genesis,
@@ -193,7 +201,11 @@ class Core:
         if not self._is_checkable(commitment):
             self._keep_early(proposal)
         else:
-            self._propose(proposal, out)
+            try:
+                self._propose(proposal, out)
+            except (Malformed, Rejected) as error:
+                if not self._accuse(proposal, error, out):
+                    raise
             self._go_on(out)
         return out
 
@@ -231,6 +243,7 @@ class Core:
         if fresh:
             self._hear_votes(release.certificate, out)
             self._after_certificate(release.certificate, out)
+        self._keep_all(self._beside_abstention(release.share), out)
         out.note("share", height=message.height, member=message.member, late=int(late))
         self._go_on(out)
         return out
@@ -287,28 +300,31 @@ class Core:
                 yield self.take_vote(vote)
 
     def take_abstention(self, signed: SignedAbstain) -> Outbox:
-        """Keep and pass on a member's abstention; enough of them drop the height. Raises Rejected DRP-1."""
+        """Keep and pass on a member's word that it makes no share at a height: beside a share it is evidence, and
+        enough of them drop the height. Raises Rejected DRP-1."""
         out = self._begin()
         height = signed.message.height
         self._require_near(height)
-        committee = self.follower.chain.committee_at(height)
-        if signed.message.committee_id != committee.committee_id:
-            raise Rejected("DRP-1", "the abstention is of another committee than that of its height")
+        committee = next((c for c in self.committees if c.committee_id == signed.message.committee_id), None)
+        if committee is None:
+            raise Rejected("DRP-1", "the abstention is under a committee that this node does not know")
         member = committee.signing_member(signed.message, signed.signature, rule="DRP-1")
-        if height <= self.executed_height or member in self._abstained.get(height, {}):
-            return out
-        key = committee.committee_id + u64(height) + u16(member)
-        self._perform([Persist(kind=HEARD_ABSTENTION, key=key, value=signed.encoded)])
-        self._count_abstention(signed)
-        out.note("abstained", height=height, member=member)
-        out.tell("submit_abstention", signed)
-        self._go_on(out)
+        key = abstention_key(height, committee.committee_id, member)
+        if self.store.get(HEARD_ABSTENTION, key) is None:
+            self._perform([Persist(kind=HEARD_ABSTENTION, key=key, value=signed.encoded)])
+            self._count_abstention(signed)
+            out.note("abstained", height=height, member=member)
+            out.tell("submit_abstention", signed)
+            beside = [s for s in self.history.shares(height) if s.message.committee_id == committee.committee_id]
+            shown = [ShareAndAbstention(share=s, abstention=signed) for s in beside if s.message.member == member]
+            self._keep_all(shown, out)
+            self._go_on(out)
         return out
 
     def _count_abstention(self, signed: SignedAbstain) -> None:
-        height = signed.message.height
-        if height > self._follower.latest.height:
-            committee = self._follower.chain.committee_at(height)
+        """Of a height that is not executed, by a member of the committee that it belongs to."""
+        height, committee = signed.message.height, self._follower.chain.committee_at(signed.message.height)
+        if height > self._follower.latest.height and signed.message.committee_id == committee.committee_id:
             member = committee.signing_member(signed.message, signed.signature, rule="DRP-1")
             self._abstained.setdefault(height, {})[member] = signed
 
@@ -397,6 +413,18 @@ class Core:
             self.home.write_key_set(committee.signed)
         self.load()
         out.note("key_set", epoch=len(committees), height=0, committee_id=committees[-1].committee_id)
+        return out
+
+    def take_rival(self, signed: SignedKeySet) -> Outbox:
+        """Members who signed both a successor that is known here and this one are shown."""
+        out = Outbox()
+        for before, known in pairwise(self.committees):
+            if known.key_set.predecessor != signed.message.predecessor or known.key_set == signed.message:
+                continue
+            for member in range(1, before.key_set.n + 1):
+                first, second = (_signed_alone(each, before, member) for each in (known.signed, signed))
+                pairs = zip(first, second, strict=False)
+                self._keep_all((ConflictingSuccessors(first=one, second=other) for one, other in pairs), out)
         return out
 
     def wants_key_set(self, signed: SignedKeySet) -> bool:
@@ -505,9 +533,7 @@ class Core:
     def _take_stray(self, release: ShareRelease, out: Outbox) -> None:
         """A share for another commitment than the one checked here, or for none: its member's second one, or one that
         comes before its commitment, with a certificate that helps. Raises Rejected if it is neither."""
-        second = tuple(self._second_shares(release.share))
-        for evidence in second:
-            self._keep_evidence(evidence, out)
+        second = self._keep_all(self._breaches(release.share), out)
         if release.share.message.height > self.executed_height:
             try:
                 self._take_certificate(release.certificate, out)
@@ -585,7 +611,8 @@ class Core:
             try:
                 self._propose(proposal, out)
             except (Malformed, Rejected) as error:
-                out.note("refused", height=following, rule=getattr(error, "rule", ""), reason=str(error))
+                if not self._accuse(proposal, error, out):
+                    _note_refusal(following, error, out)
                 break
         for height in [h for h in self._early if h <= self.executed_height]:
             del self._early[height]
@@ -618,7 +645,7 @@ class Core:
         try:
             records, executed = self.follower.take_reveal(height, reveal)
         except (Malformed, Rejected) as error:
-            out.note("refused", height=height, rule=getattr(error, "rule", ""), reason=str(error))
+            _note_refusal(height, error, out)
             return False
         self._adopt(records, (executed,), out)
         return True
@@ -684,13 +711,56 @@ class Core:
                 proposal = self.history.proposal(height)
         return None if proposal is None else proposal.commitment
 
-    def _second_shares(self, second: SignedShare) -> Iterator[Evidence]:
-        """What a member's share shows together with one for another commitment that is stored here."""
-        message = second.message
-        for first in self.history.shares(message.height):
-            of_same = (first.message.committee_id, first.message.member) == (message.committee_id, message.member)
-            if of_same and first.message.commitment_root != message.commitment_root:
-                yield Evidence.of(ConflictingShares(first=first, second=second))
+    def _accuse(self, proposal: Proposal, error: Malformed | Rejected, out: Outbox) -> bool:
+        """Whether a proposal that was refused shows that its sequencer broke a rule; its refusal is then noted."""
+        commitment = proposal.commitment.message
+        committee = next((c for c in self.committees if c.committee_id == commitment.committee_id), None)
+        if committee is None:
+            return False
+        state = self.follower.at(commitment.executed_height)
+        known = state is not None and state.root == commitment.state_root
+        shown = self.follower.state_at(commitment.executed_height) if known else None
+        for fault in accusations(proposal, committee, self.follower.chain, shown):
+            with suppress(Malformed, Rejected):
+                self._keep_evidence(Evidence.of(fault), out)
+                _note_refusal(commitment.height, error, out)
+                return True
+        return False
+
+    def _breaches(self, share: SignedShare) -> Iterator[Misbehaviour]:
+        """What a share for another commitment than the one checked here shows with what else its member signed."""
+        message = share.message
+        committee = next((c for c in self.committees if c.committee_id == message.committee_id), None)
+        for first in self._shares_beside(message, committee):
+            yield ConflictingShares(first=first, second=share)
+        yield from self._beside_abstention(share)
+        for later in self.committees[1:]:
+            if later.key_set.predecessor == message.committee_id and message.height >= later.key_set.start_height:
+                for successor in _signed_alone(later.signed, committee, message.member):
+                    yield ShareAfterSuccessor(successor=successor, share=share)
+
+    def _shares_beside(self, message: DecryptionShare, committee: Committee | None) -> Iterator[SignedShare]:
+        """Stored ones of that member for other commitments: of its height or, where rounds are limited, its round."""
+        chain = self.follower.chain
+        limited = committee is not None and committee.terms.rounds_limited
+        for height in {message.height, *(range(chain.base + 1, chain.next_height) if limited else ())}:
+            for first in self.history.shares(height):
+                of_same = (first.message.committee_id, first.message.member) == (message.committee_id, message.member)
+                in_place = height == message.height or first.message.round == message.round
+                if of_same and in_place and first.message.commitment_root != message.commitment_root:
+                    yield first
+
+    def _beside_abstention(self, share: SignedShare) -> Iterator[Misbehaviour]:
+        message = share.message
+        for abstention in self.history.heard_abstentions(message.height, message.committee_id, message.member):
+            yield ShareAndAbstention(share=share, abstention=abstention)
+
+    def _keep_all(self, shown: Iterable[Misbehaviour], out: Outbox) -> bool:
+        """Whether there was any. Raises Malformed or Rejected for what shows nothing."""
+        found = tuple(shown)
+        for misbehaviour in found:
+            self._keep_evidence(Evidence.of(misbehaviour), out)
+        return bool(found)
 
     def _found_conflict(self, conflict: ConflictingCommitments | ConflictingVotes, out: Outbox) -> None:
         self._keep_evidence(Evidence.of(conflict), out)
@@ -744,7 +814,25 @@ class _State:
 
 
 def _wrong_share(share: SignedShare, proposal: Proposal) -> WrongShare:
-    return WrongShare(share=share, commitment=proposal.commitment, transactions=proposal.transactions)
+    return WrongShare(
+        share=share,
+        commitment=proposal.commitment,
+        transactions=tuple(transaction.unsigned for transaction in proposal.transactions),
+    )
+
+
+def _note_refusal(height: int, error: Malformed | Rejected, out: Outbox) -> None:
+    out.note("refused", height=height, rule=getattr(error, "rule", ""), reason=str(error))
+
+
+def _signed_alone(signed: SignedKeySet, by: Committee | None, member: int) -> list[SignedKeySet]:
+    """The key set with one member's signature alone, if that member signed it."""
+    found = []
+    for signature in signed.signatures:
+        with suppress(Rejected):
+            if by is not None and by.signing_member(signed.message, signature, rule="KEY-8") == member:
+                found.append(SignedKeySet(message=signed.message, signatures=(signature,)))
+    return found
 
 
 def _outcome_records(done: Executed) -> list[Persist]:

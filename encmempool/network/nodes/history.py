@@ -23,7 +23,7 @@ from encmempool.types import (
     SignedShare,
     SignedVote,
 )
-from threshold.encoding import u64
+from threshold.encoding import u16, u64
 
 OUTCOMES = "outcomes"
 EXECUTED_AT = "executed-at"
@@ -34,6 +34,10 @@ POSTED = "posted"
 """By transaction id: the index of its first entry in the inbox."""
 PASSED = "passed-entry"
 """By index of an entry that was passed over: the height that did it, and the requirement it misses."""
+
+
+def abstention_key(height: int, committee_id: bytes, member: int) -> bytes:
+    return u64(height) + committee_id + u16(member)
 
 
 class History:
@@ -135,6 +139,11 @@ class History:
     def inbox_entry(self, index: int) -> InboxEntry:
         """One that was posted. Raises Rejected FRC-1."""
         return known_entry(StoredInbox(self._records), index)
+
+    def heard_abstentions(self, height: int, committee_id: bytes, member: int) -> tuple[SignedAbstain, ...]:
+        """One, if it was told to this node."""
+        data = self._records.get(HEARD_ABSTENTION, abstention_key(height, committee_id, member))
+        return () if data is None else (SignedAbstain.decode(data),)
 
     def erasures(self) -> tuple[SignedErasure, ...]:
         return tuple(SignedErasure.decode(value) for _, value in self._records.scan(HEARD_ERASURE))

@@ -274,6 +274,7 @@ class Service:
 
     async def take_key_set(self, source: Peer | None, signed: SignedKeySet) -> None:
         """A successor, with its parameters from where it came."""
+        await self.act(self.core.take_rival, signed)
         if not await self.act(self.core.wants_key_set, signed):
             return
         for peer in [source] if source else [link.peer for link in self._others()]:
@@ -371,10 +372,10 @@ class Service:
             "outcomes": self._outcomes,
             "evidence": self._evidence,
             "submit_evidence": self._submit_evidence,
+            "submit_abstention": self._submit_abstention,
             "erasures": self._erasures,
             "submit_erasure": self._submit_erasure,
             "abstentions": self._abstentions,
-            "submit_abstention": self._submit_abstention,
             "inbox_entry": self._inbox_entry,
             "open_ceremony": self._open_ceremony,
             "events": self._events,
