@@ -1406,7 +1406,7 @@ def test_abstention_alone_is_told_on_once_and_a_strangers_not_at_all(net):
         "submit_abstention"
     ]
     assert core.take_abstention(abstention_of(net, 2, 1)).messages == []
-    assert refusal(core.take_abstention, abstention_of(net, 2, 1, signer=net.world.stranger)) == "AUD-2"
+    assert refusal(core.take_abstention, abstention_of(net, 2, 1, signer=net.world.stranger)) == "DRP-1"
     assert refusal(core.take_abstention, abstention_of(net, 2, 10**6)) == "NET-1"
     assert core.evidence == ()
 
