@@ -4,14 +4,15 @@ The file is a magic line and then records: kind (1 byte), height (8), length (4)
 (32). Their order is fixed, so one history has one file:
 
     genesis,
-    for each height: (key set that starts there, parameters*, erasure*)*, forced*, (transaction, receipt)*,
-                     commitment, vote*, share*, reveal, abstention*,
+    for each height: (key set that starts there, parameters*, erasure*)*, forced*, transaction*,
+                     (transaction, receipt)*, commitment, vote*, share*, reveal, abstention*,
     for what was never committed: key sets that start later, (transaction, receipt)*, then abstentions and the end
                      record.
 
-Parameters are shown with the first key set that has them; a key set has its start's height. Abstentions are those of
+Parameters are shown with the first key set that has them; a key set has its start's height. Forced records are the
+inbox entries that the height settles, and the transactions without receipts the forced ones. Abstentions are those of
 the committee that governs the height. Receipts whose sequencer did not commit to their transaction stand at the end,
-also if another one did.
+also if another one did, or if it was forced.
 
 `verify` trusts nothing in it. The genesis names the network; from there every signature, root, order, share, batch
 key, outcome and state root is recomputed. The checksums only say early and exactly which record was damaged.
@@ -38,7 +39,7 @@ from encmempool import genesis as genesis_file
 from encmempool.committee import abstentions_needed
 from encmempool.envelope import Epochs, check_receipt
 from encmempool.errors import Malformed, Rejected
-from encmempool.forced import InboxEntry, KnownInbox
+from encmempool.forced import KnownInbox
 from encmempool.identity import recover_signer
 from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee
@@ -47,6 +48,7 @@ from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     OrderCertificate,
     Proposal,
     Reveal,
@@ -159,7 +161,7 @@ class Published(Protocol):
         """From the first to the last that is committed."""
 
     def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
-        """What has a receipt and no place in a commitment of the sequencer that gave it, in any order."""
+        """What has a receipt and no place with it in a commitment of the sequencer that gave it, in any order."""
 
 
 def export(history: Published) -> bytes:
@@ -294,7 +296,7 @@ class _Auditor:
         self._batch: list[tuple[EncryptedTransaction, SignedReceipt | None]] = []
         self._abstained: list[SignedAbstain] = []
         self._dropped: list[int] = []
-        self._inbox = KnownInbox()
+        self._inbox = KnownInbox(head=NO_END)
 
     def run(self) -> AuditReport:
         genesis_record = self._take(Kind.GENESIS, 0)

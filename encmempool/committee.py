@@ -19,6 +19,9 @@ VOT-7   executed_height does not fall behind, nor lag by more than MAX_UNEXECUTE
         at that height
 VOT-8   the round is the parent's, plus one if the batch is not empty, and one that the key has
 VOT-9   gas and batch limits, key end, inbox and time are respected
+FRC-2   its view of the chain below is one that this party has too, and not too far behind
+FRC-3   inbox_index moves past exactly what the inbox's walk settles
+FRC-5   what is overdue in the inbox comes first
 VOT-10  one vote per height for ever, and none after an abstention there, or after a share for another commitment
 VOT-13  what was signed for past heights is not looked at, and nothing is signed there any more
 VOT-14  what a successor makes void is forgotten
@@ -309,6 +312,8 @@ class Chain:
         commitment = proposal.commitment.message
         names_state = not recorded or commitment.executed_height >= self.base
         self._check_commitment(proposal, now_ms, names_state=names_state)
+        if not recorded:
+            self._check_view(commitment, now_ms)
         settlement = self._check_forced(proposal) if names_state else None
         forced = proposal.forced if settlement is None else settlement.transactions
         self._check_transactions(proposal, forced=len(forced), names_state=names_state)
@@ -473,7 +478,6 @@ class Chain:
         if terms.rounds_limited and commitment.count and commitment.round > key_set.rounds:
             raise Rejected("VOT-8", f"the key has {key_set.rounds} rounds, so there is no round {commitment.round}")
         self._check_limits(proposal, before, now_ms)
-        self._check_view(commitment, now_ms)
 
     def _check_limits(self, proposal: Proposal, before: OrderCommitment | None, now_ms: int | None) -> None:
         commitment, key_set = proposal.commitment.message, self.committee.key_set
@@ -495,16 +499,15 @@ class Chain:
             raise Rejected("VOT-9", "the commitment's time lies in the future")
 
     def _check_view(self, commitment: OrderCommitment, now_ms: int | None) -> None:
-        """FRC-2, by this party's own view of the chain below; history, which has no clock, is past its lag."""
-        deadlines = self.committee.genesis.deadlines
-        if not deadlines.force_l1_blocks or now_ms is None:
+        """FRC-2, by this party's own view of the chain below: without its entries nothing can be said of the inbox.
+        History, which has no clock, is past its lag."""
+        deadlines, head = self.committee.genesis.deadlines, self.inbox.head
+        if not deadlines.force_l1_blocks:
             return
-        if commitment.l1_block > self.inbox.head:
+        if commitment.l1_block > head:
             raise Rejected("FRC-2", f"block {commitment.l1_block} of the chain below is not final here yet")
-        if commitment.l1_block + deadlines.l1_lag_blocks < self.inbox.head:
-            raise Rejected(
-                "FRC-2", f"block {commitment.l1_block} of the chain below is too far behind block {self.inbox.head}"
-            )
+        if now_ms is not None and commitment.l1_block + deadlines.l1_lag_blocks < head:
+            raise Rejected("FRC-2", f"block {commitment.l1_block} of the chain below is too far behind block {head}")
 
     def _check_forced(self, proposal: Proposal) -> Settlement:
         """FRC-3 to FRC-6: what is overdue comes first."""

@@ -9,6 +9,8 @@ FRC-1  an entry is the complete encoding of one EncryptedTransaction
 FRC-3  inbox_index moves past exactly what the walk settled
 FRC-4  overdue entries come first, by index, in at most half of the batch and of its gas, MAX_SETTLED at a time
 FRC-6  what cannot be committed at its turn is passed over
+FRC-7  so is what is committed already, without an outcome of its own
+FRC-9  overdue is counted in blocks of the commitment's view
 """
 
 from __future__ import annotations
@@ -16,30 +18,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Protocol
 
 from encmempool.envelope import Terms, reservation
 from encmempool.errors import Malformed, Rejected
 from encmempool.mempool import StateAt
-from encmempool.ssz import U64, ByteList, SszObject
 from encmempool.store import Records
-from encmempool.types import EncryptedTransaction
+from encmempool.types import EncryptedTransaction, InboxEntry
 from threshold.encoding import u64
 from threshold.sansio import Persist
 
 INBOX = "inbox-entry"
-MAX_ENTRY_BYTES = 1 << 17
 MAX_SETTLED = 256
 """Entries of one commitment: a flood of what is passed over must not hold up those who check."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InboxEntry(SszObject):
-    """What was posted, and in which block of L1."""
-
-    index: U64
-    l1_block: U64
-    data: Annotated[bytes, ByteList(MAX_ENTRY_BYTES)]
 
 
 class InboxView(Protocol):
@@ -122,6 +113,15 @@ class Passed:
 
     index: int
     rule: str
+
+
+def is_invalid(entry: InboxEntry, is_committed: Callable[[bytes], bool]) -> bool:
+    """Whether the outcome of an entry that was passed over is `forced_invalid`: a transaction that is committed has its
+    own (FRC-7)."""
+    try:
+        return not is_committed(EncryptedTransaction.decode(entry.data).tx_id)
+    except Malformed:
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

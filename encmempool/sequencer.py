@@ -18,6 +18,7 @@ SEQ-6  receipts are given for transactions of key sets that name this sequencer,
 SEQ-9  when the key's rounds are used up, nothing more is admitted and only empty batches are committed
 SEQ-10 before members sign the next key set it is announced, once; from its start on nothing is committed without it
 SEQ-11 commitments are made for heights of key sets that name this sequencer, and no others
+SEQ-14 a commitment settles what is overdue in the inbox up to the block that it names
 """
 
 from __future__ import annotations
@@ -321,14 +322,19 @@ class Sequencer:
         return tuple((p.transaction, self._receipts[p.transaction.tx_id]) for p in pending)
 
     def uncommitted(self) -> tuple[tuple[EncryptedTransaction, SignedReceipt], ...]:
-        """All that has a receipt and no place in a commitment, by sequence, however long ago it expired: for those who
-        read history. Reads every receipt there is."""
+        """All that has a receipt and no place with it in a commitment, by sequence, however long ago it expired: for
+        those who read history. What was forced is committed without its receipt. Reads every receipt there is."""
         receipts = self._receipts.values() if self._kept is None else self._stored_receipts()
         return tuple(
             (self._transaction(receipt.message.tx_id), receipt)
             for receipt in receipts
-            if self.place(receipt.message.tx_id) is None
+            if not self._is_committed_with_receipt(receipt.message.tx_id)
         )
+
+    def _is_committed_with_receipt(self, tx_id: bytes) -> bool:
+        height = self.place(tx_id)
+        batch = None if height is None else self.batch(height)
+        return batch is not None and tx_id in batch.tx_ids[self._forced_at(batch) :]
 
     def submit(self, data: bytes, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Admit one encoded envelope. The last effect sends the signed receipt. Raises Malformed or Rejected."""
@@ -387,7 +393,8 @@ class Sequencer:
             raise Rejected("SEQ-5", f"{waiting - 1} heights wait for their reveal: let the committee catch up first")
         parent = self._parent(height, state)
         exhausted, policy = self.rounds_left == 0, Policy(key_set.policy_id)
-        settlement = self._settle(height, parent, state)
+        l1_block = self._l1_block(parent)
+        settlement = self._settle(height, parent, state, l1_block)
         forced = settlement.transactions
         chosen = () if exhausted else self._mempool.select(height=height, policy=policy, forced=forced)
         tx_ids = tuple(t.tx_id for t in (*forced, *(pending.transaction for pending in chosen)))
@@ -400,7 +407,7 @@ class Sequencer:
             batch_root=BatchList(tx_ids=tx_ids).root,
             count=len(tx_ids),
             policy_id=key_set.policy_id,
-            l1_block=self._l1_block(parent),
+            l1_block=l1_block,
             inbox_index=settlement.index,
             timestamp_ms=max(now_ms, parent.timestamp_ms if parent else terms.genesis.timestamp_ms),
             executed_height=state.height,
@@ -420,12 +427,12 @@ class Sequencer:
             Send(message=self.proposal(batch).encoded),
         )
 
-    def _settle(self, height: int, parent: OrderCommitment | None, state: StateAt) -> Settlement:
+    def _settle(self, height: int, parent: OrderCommitment | None, state: StateAt, l1_block: int) -> Settlement:
         return settle(
             self._inbox,
             self.terms,
             start=parent.inbox_index if parent else 0,
-            l1_block=self._l1_block(parent),
+            l1_block=l1_block,
             height=height,
             state=state,
             verify=self._verifier.verify_ciphertext,
@@ -434,8 +441,15 @@ class Sequencer:
         )
 
     def _l1_block(self, parent: OrderCommitment | None) -> int:
-        """As far as the chain below was read; a new sequencer may have read less than the one before."""
-        return max(self._inbox.head, parent.l1_block if parent else 0)
+        """As far as the chain below was read, once for a commitment: another thread reads on.
+
+        A new sequencer may have read less than the one before. Raises Rejected SEQ-14 if an entry could be overdue
+        that it does not know."""
+        head, before = self._inbox.head, parent.l1_block if parent else 0
+        window = self._epochs.genesis.deadlines.force_l1_blocks
+        if window and head + window < before:
+            raise Rejected("SEQ-14", f"the chain below was read up to block {head} only, and before up to {before}")
+        return max(head, before)
 
     def resend(self) -> tuple[Send, ...]:
         """After a restart: the newest proposal once more, byte for byte."""

@@ -35,6 +35,7 @@ MAX_MEMBERS = 1 << 10
 MAX_SHARE_BYTES = 1 << 20
 MAX_KEY_BYTES = 1 << 10
 MAX_BATCH_KEY_BYTES = 1 << 28
+MAX_ENTRY_BYTES = 1 << 17
 MAX_TOKENS = 1 << 8
 STATE_DEPTH = 24
 POOL_DEPTH = 10
@@ -266,6 +267,15 @@ class Proposal(SszObject):
     def received(self) -> tuple[EncryptedTransaction, ...]:
         """Those that have a receipt, each at its receipt's place."""
         return self.transactions[len(self.forced) :]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboxEntry(SszObject):
+    """What was posted to the inbox on the chain below, by its number, and in which block."""
+
+    index: U64
+    l1_block: U64
+    data: Annotated[bytes, ByteList(MAX_ENTRY_BYTES)]
 
 
 # --- votes, shares, reveals ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from encmempool import envelope, ordering
@@ -20,6 +20,7 @@ from encmempool.types import (
     BatchList,
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     KeySet,
     OrderCommitment,
     Proposal,
@@ -190,8 +191,16 @@ def _sequencer(given: Json) -> Sequencer:
         verifier=_AnyCiphertext(),
         state=_state(given),
         records=store,
-        inbox=KnownInbox(head=int(given.get("l1_block", 0))),
+        inbox=inbox_of(given.get("inbox", []), head=int(given.get("l1_block", 0))),
     )
+
+
+def inbox_of(entries: Sequence[str], *, head: int) -> KnownInbox:
+    """Raises Rejected FRC-1 for entries that do not follow one another."""
+    inbox = KnownInbox(head=head)
+    for entry in entries:
+        inbox.add(InboxEntry.decode(_bytes(entry)))
+    return inbox
 
 
 def _sent(effects: tuple[Persist | Send, ...]) -> bytes:

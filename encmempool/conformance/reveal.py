@@ -7,7 +7,7 @@ from typing import Any
 
 from encmempool import audit
 from encmempool.conformance.voting import any_batch, committee_of, from_hex, ready, to_hex
-from encmempool.errors import Malformed
+from encmempool.errors import Malformed, Rejected
 from encmempool.ethereum import EthereumTransaction
 from encmempool.execution import pools, router
 from encmempool.execution.ledger import Entry, ExecutionReceipt, Failure, Ledger, LedgerState
@@ -304,6 +304,22 @@ def _take_share(given: Json) -> Json:
     return {"member": str(release.share.message.member), "new": not known}
 
 
+def _audit(given: Json) -> Json:
+    try:
+        report = audit.verify(from_hex(given["data"]))
+    except audit.AuditFailed as error:
+        if isinstance(error.__cause__, Rejected):
+            raise error.__cause__ from error
+        raise Malformed(str(error)) from error
+    return {
+        "heights": str(report.heights),
+        "transactions": str(report.transactions),
+        "waiting": str(report.pending),
+        "executed_height": str(report.executed_height),
+        "state_root": to_hex(report.state_root),
+    }
+
+
 def _audit_records(given: Json) -> Json:
     try:
         records = list(audit._records(from_hex(given["data"])))
@@ -329,5 +345,6 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "replay": _replay,
     "never_committed": _never_committed,
     "take_share": _take_share,
+    "audit": _audit,
     "audit_records": _audit_records,
 }

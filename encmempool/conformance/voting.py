@@ -21,6 +21,7 @@ from encmempool.committee import (
 )
 from encmempool.conformance.state import OneState, accounts_of
 from encmempool.errors import Conflict, Rejected
+from encmempool.forced import InboxView
 from encmempool.intervals import IntervalSet
 from encmempool.keysets import NO_END, Committee, default_threshold
 from encmempool.ssz import SszObject
@@ -88,14 +89,7 @@ def committee_of(
         "batch_limit": 1,
         "gas_limit": 0,
         "size_classes": (256,),
-        "deadlines": Deadlines(
-            include_heights=1,
-            include_l1_blocks=1,
-            reveal_l1_blocks=1,
-            force_l1_blocks=0,
-            l1_depth=0,
-            l1_lag_blocks=0,
-        ),
+        "deadlines": deadlines_of(),
         "genesis_root": genesis_root,
         "predecessor": ZERO_HASH,
         "key_id": ZERO_HASH,
@@ -128,6 +122,17 @@ def committee_of(
     )
 
 
+def deadlines_of(*, force_l1_blocks: int = 0) -> Deadlines:
+    return Deadlines(
+        include_heights=1,
+        include_l1_blocks=1,
+        reveal_l1_blocks=1,
+        force_l1_blocks=force_l1_blocks,
+        l1_depth=0,
+        l1_lag_blocks=0,
+    )
+
+
 def _name(value: SszObject, root: bytes) -> None:
     """A vector may name a network or committee by its root alone."""
     value.__dict__["root"] = root
@@ -149,9 +154,14 @@ def ready(
 
 
 def chain_of(
-    committee: Committee, state: OneState, checked: Sequence[Ready] = (), *, successors: Sequence[Committee] = ()
+    committee: Committee,
+    state: OneState,
+    checked: Sequence[Ready] = (),
+    *,
+    successors: Sequence[Committee] = (),
+    inbox: InboxView | None = None,
 ) -> Chain:
-    chain = Chain(committee, state, successors=successors)
+    chain = Chain(committee, state, successors=successors, inbox=inbox)
     for one in checked:
         chain._append(one)
     return chain
@@ -175,6 +185,7 @@ def _check_commitment(given: Json) -> Json:
     genesis: dict[str, Any] = {
         "timestamp_ms": int(network["timestamp_ms"]),
         "gas_limit": int(network["gas_limit"]),
+        "deadlines": deadlines_of(force_l1_blocks=int(network.get("force_l1_blocks", "0"))),
     }
     committee = committee_of(
         from_hex(network["genesis_root"]),
@@ -223,7 +234,7 @@ def _check_batch(given: Json) -> Json:
     )
     addresses_height = key_set.get("addresses_height", False)
     committee.__dict__["terms"] = replace(committee.terms, addresses_height=addresses_height)
-    unexecuted = tuple(_transaction_of(from_hex(sender), commitment) for sender in given["unexecuted_senders"])
+    unexecuted = tuple(transaction_of(from_hex(sender), commitment) for sender in given["unexecuted_senders"])
     heights = [
         ready(
             committee,
@@ -248,11 +259,11 @@ def _check_batch(given: Json) -> Json:
         sequences.add(int(one))
     chain._sequences[committee.key_set.sequencer] = sequences
     proposal = Proposal(commitment=unsigned(commitment), transactions=transactions, receipts=receipts)
-    chain._check_transactions(proposal)
+    chain._check_transactions(proposal, forced=int(given.get("forced", "0")))
     return {"tx_ids": [to_hex(transaction.tx_id) for transaction in transactions]}
 
 
-def _transaction_of(sender: bytes, commitment: OrderCommitment) -> EncryptedTransaction:
+def transaction_of(sender: bytes, commitment: OrderCommitment) -> EncryptedTransaction:
     """Any transaction of a sender, for a height that waits for its execution."""
     header = Header(
         version=1,
@@ -271,7 +282,7 @@ def _transaction_of(sender: bytes, commitment: OrderCommitment) -> EncryptedTran
 
 def any_batch(commitment: OrderCommitment) -> tuple[EncryptedTransaction, ...]:
     """As many transactions as the commitment counts, where only their number matters."""
-    return tuple(_transaction_of(bytes([at]) * 20, commitment) for at in range(commitment.count))
+    return tuple(transaction_of(bytes([at]) * 20, commitment) for at in range(commitment.count))
 
 
 def _collect_votes(given: Json) -> Json:

@@ -8,11 +8,10 @@ from typing import cast
 
 from encmempool.audit import PublishedHeight, export
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
-from encmempool.forced import InboxEntry
 from encmempool.identity import recover_signer
 from encmempool.keysets import Committee
 from encmempool.network.remote import RemoteNetwork
-from encmempool.types import EncryptedTransaction, SignedAbstain, SignedErasure, SignedReceipt
+from encmempool.types import EncryptedTransaction, InboxEntry, SignedAbstain, SignedErasure, SignedReceipt
 
 
 class RemoteHistory:

@@ -17,7 +17,7 @@ from encmempool import genesis as development
 from encmempool.audit import PublishedHeight
 from encmempool.committee import ABSTENTION, ERASURE, Ballot, Member, abstentions_needed
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
-from encmempool.forced import InboxEntry, InboxView, NoInbox, known_entry
+from encmempool.forced import InboxView, NoInbox, known_entry
 from encmempool.home import Home, Password, WrongPassword
 from encmempool.identity import Identity
 from encmempool.keysets import (
@@ -40,6 +40,7 @@ from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     KeySet,
     OrderCertificate,
     PoolState,

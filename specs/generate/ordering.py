@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from spec import genesis as signatures, ordering as page
@@ -23,6 +23,7 @@ from spec.notation import (
 from spec.transactions import tx_id
 
 from specs.generate.case import Case, Json, labelled
+from specs.generate.forced import WINDOW, network, posted, shown as shown_entries
 from specs.generate.genesis import ETHER, GWEI, address, genesis, hexed, key_set, secret, successor
 from specs.generate.transactions import HEIGHT, VALID_UNTIL, envelope
 
@@ -496,16 +497,20 @@ def _commitments() -> Iterator[Case]:
         parent: Json | None = None,
         announced: Json | None = None,
         by: str = "sequencer",
+        head: int = 77,
+        inbox: Sequence[Json] = (),
+        nonce: int = 0,
         **keys: Any,
     ) -> Case:
         begun = key_set(of, **({"start_height": height, "start_round": 3, "start_parent": ROOT} | keys))
-        given = _pool(of, live=live, height=height, keys=begun, later=later, parent=parent) | {
+        given = _pool(of, live=live, height=height, nonce=nonce, keys=begun, later=later, parent=parent) | {
             "executed_height": str(executed),
             "state_root": to_hex(root),
             "now_ms": str(now_ms),
-            "l1_block": "77",
+            "l1_block": str(head),
             "sequencer_key": to_hex(secret(by)),
         }
+        given |= {"inbox": shown_entries(inbox)} if inbox else {}
         given |= {} if announced is None else {"announced": hexed(KEY_SET, announced)}
         return _case("make_commitment", title, *rules, refused=refused, **given)
 
@@ -551,6 +556,8 @@ def _commitments() -> Iterator[Case]:
     yield made("a height that another sequencer took over", "SEQ-11", refused=True, **over)
     yield made("the sequencer of later heights", "SEQ-11", refused=True, by=now, **old)
 
+    yield from _forced(made, before)
+
     message = page.make_commitment(
         page.to_pool(_pool(usual, live=live)),
         sequencer=address("sequencer"),
@@ -578,3 +585,51 @@ def _commitments() -> Iterator[Case]:
     yield rooted("the last byte missing", data[:-1], "ORD-12")
     yield rooted("one byte too many", data + b"\0", "ORD-12")
     yield rooted("the signature ends in 0", data[:-1] + b"\0", "SIG-1", "SEQ-11")
+
+
+def _forced(made: Callable[..., Case], before: Json) -> Iterator[Case]:
+    """Commitments of a network with an inbox, whose entries are overdue at block 77."""
+    of = network(batch_limit=4)
+    overdue = 77 - WINDOW
+
+    def tx(sender: str = "alice", nonce: int = 0, **changes: Any) -> Json:
+        return envelope(changes.pop("of", of), sender, nonce=nonce, **changes)
+
+    def case(title: str, *rules: str, inbox: Sequence[Json], **given: Any) -> Case:
+        return made(title, "SEQ-14", *rules, **{"of": of, "inbox": inbox} | given)
+
+    alice, bob, carol = tx(), tx("bob"), tx("carol")
+    one = posted(alice, block=overdue)
+    yield case("an overdue entry, then what is live", "ORD-14", inbox=one, live=[bob, carol])
+    yield case("an overdue entry alone takes a round", "SEQ-13", inbox=one)
+    yield case("an entry that is not overdue yet", "ORD-14", inbox=posted(alice, block=overdue + 1), live=[bob])
+    yield case("entries that are passed over", "FRC-6", inbox=posted(b"\1", tx("nobody"), block=overdue), live=[bob])
+    yield case("one that is live is taken from the inbox", "ORD-13", inbox=one, live=[bob, alice])
+    own = [bob, tx(nonce=1)]
+    yield case("a sender's next one waits for the forced one", "ORD-13", inbox=one, live=own)
+    other = [tx(max_fee_per_gas=40 * GWEI), bob]
+    yield case("another one with the nonce of the forced one", "ORD-13", inbox=one, live=other)
+    two = posted(alice, bob, carol, block=overdue)
+    rest = [tx("carol"), tx("carol", 1), tx("carol", 2)]
+    yield case("half of four forced, the rest of the batch live", "FRC-4", "ORD-14", inbox=two, live=rest)
+    narrow = network(batch_limit=4, gas_limit=21_000 * 4)
+    wide = posted(tx(of=narrow, gas_limit=42_000), block=overdue)
+    fits = [tx("bob", of=narrow), tx("carol", of=narrow, gas_limit=42_000), tx("bob", 1, of=narrow)]
+    yield case("the gas of forced ones is taken from the batch's", "FRC-4", "ORD-14", inbox=wide, of=narrow, live=fits)
+    by_fee = network(batch_limit=4, policy_id=2)
+    cheap = posted(tx(of=by_fee, max_priority_fee_per_gas=0), block=overdue)
+    yield case("not where the fees rank it", "ORD-14", inbox=cheap, of=by_fee, live=[tx("bob", of=by_fee)])
+    yield case("no round left: it is passed over", "SEQ-9", inbox=one, live=[bob], rounds=3)
+    yield case("a nonce that is used: it is passed over", "FRC-7", inbox=one, live=[bob], nonce=1)
+
+    keys = key_set(of, start_height=HEIGHT - 1, start_parent=ROOT)
+    own_keys = {"committee_id": ssz_root(KEY_SET, keys), "key_id": keys["key_id"]}
+    old: Json = {"start_height": HEIGHT - 1, "start_parent": ROOT, "start_round": 0}
+    old["parent"] = before | own_keys | {"round": 2, "inbox_index": 1}
+    following = [*posted(b"\1", block=overdue - 9), *posted(alice, bob, block=overdue, first=1)]
+    yield case("the walk begins where the parent's stopped", "FRC-3", inbox=following, **old)
+    yield case("the block of its parent, where the head is below", "FRC-9", inbox=following, head=70, **old)
+    yield case("as far below its parent's block as nothing is missed", inbox=following, head=77 - WINDOW, **old)
+    yield case("so far below that an entry may be missed", inbox=following, refused=True, head=66, **old)
+    out_of_step = [*following[:2], following[2] | {"index": 3}]
+    yield case("an inbox with an entry missing", "FRC-1", inbox=out_of_step, refused=True, **old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from spec.genesis import address_of_key, keccak256, sign_digest
@@ -11,11 +12,19 @@ from spec.notation import (
     ENCRYPTED_TRANSACTION,
     GENESIS,
     HEADER,
+    INBOX_ENTRY,
+    KEY_SET,
     ORDER_COMMITMENT,
+    RECEIPT,
     REVEAL,
     SHARE_RELEASE,
+    SIGNED_COMMITMENT,
+    SIGNED_KEY_SET,
+    SIGNED_RECEIPT,
     SIGNED_SHARE,
+    SIGNED_VOTE,
     VOTE,
+    Container,
     sha256,
     signing_digest,
     sized,
@@ -26,11 +35,25 @@ from spec.notation import (
 )
 from spec.ordering import batch_root, execution_order
 from spec.payload import pad
-from spec.reveal import MAGIC, SELECTORS, Record, encode_record, make_reveal
+from spec.reveal import (
+    MAGIC,
+    SELECTORS,
+    Record,
+    encode_record,
+    entry_of,
+    execute,
+    first_ledger,
+    make_reveal,
+    open_position,
+    state_root,
+)
 from spec.transactions import rlp_list, rlp_string, tx_id
 from spec.voting import order_candidate, share_message, vote_for
 
 from specs.generate.case import Case, Json, labelled
+from specs.generate.forced import network, posted
+from specs.generate.genesis import key_set, secret as network_secret, signed as signed_key_set
+from specs.generate.transactions import envelope, payload as usual_payload
 
 Object = dict[str, Any]
 
@@ -769,6 +792,197 @@ def history_cases() -> Iterator[Case]:
     yield case("the kind 0", MAGIC + parts[0] + zero + sha256(zero) + parts[-1], refused=True)
 
 
+# --- whole histories -------------------------------------------------------------------------------------------------
+
+NETWORK = network()
+KEYS = key_set(NETWORK)
+PEOPLE = ("alice", "bob")
+"""Who has an ether in that network."""
+
+
+def transfer(sender: str, nonce: int = 0, **changes: Any) -> Object:
+    """An envelope of the control scheme in that network."""
+    inner = usual_payload(sender, nonce=nonce, gas_limit=21_000, to=NOBODY, value=5)
+    plaintext = pad(inner, NETWORK["size_classes"], labelled(f"reveal/{sender}/{nonce}"))
+    made: Object = envelope(NETWORK, sender, nonce=nonce, ciphertext=plaintext, **changes)
+    return made
+
+
+def signed_in(kind: Any, message: Object, by: str) -> Object:
+    digest = signing_digest(kind, message, ssz_root(GENESIS, NETWORK))
+    return {"message": message, "signature": sign_digest(network_secret(by), digest)}
+
+
+@dataclass(kw_only=True)
+class Written:
+    """A history as it is written down, height by height. Faults are for the cases."""
+
+    records: list[Record] = field(default_factory=list)
+    chain: list[Object] = field(default_factory=list)
+    ledger: Any = field(default_factory=lambda: first_ledger(NETWORK))
+    sequence: int = 0
+    executed: int = 0
+
+    def __post_init__(self) -> None:
+        self.add("genesis", 0, GENESIS, NETWORK)
+        self.add("key_set", 1, SIGNED_KEY_SET, signed_key_set(NETWORK, KEYS))
+
+    @property
+    def height(self) -> int:
+        return len(self.chain) + 1
+
+    def add(self, kind: str, height: int, container: Container, value: Object) -> None:
+        self.records.append(Record(kind, height, ssz_encode(container, value)))
+
+    def receipted(self, transaction: Object, height: int) -> None:
+        self.add("transaction", height, ENCRYPTED_TRANSACTION, transaction)
+        receipt = {
+            "tx_id": tx_id(transaction),
+            "sequence": self.sequence,
+            "received_at_ms": TIME_MS,
+            "include_by_height": 17,
+            "include_by_l1_block": 64,
+            "reveal_by_l1_block": 64 + NETWORK["deadlines"]["reveal_l1_blocks"],
+        }
+        self.add("receipt", height, SIGNED_RECEIPT, signed_in(RECEIPT, receipt, "sequencer"))
+        self.sequence += 1
+
+    def committed(
+        self,
+        *,
+        shown: Sequence[Object] = (),
+        forced: Sequence[Object] = (),
+        received: Sequence[Object] = (),
+        with_receipt: Sequence[Object] = (),
+        reveal: bool = True,
+        **changes: Any,
+    ) -> Written:
+        """A height with the inbox entries that it shows. `with_receipt`: those of the forced that have one."""
+        height, batch = self.height, [*forced, *received]
+        for entry in shown:
+            self.add("forced", height, INBOX_ENTRY, entry)
+        for one in batch:
+            if one in received or one in with_receipt:
+                self.receipted(one, height)
+            else:
+                self.add("transaction", height, ENCRYPTED_TRANSACTION, one)
+        before = self.chain[-1] if self.chain else None
+        message = {
+            "height": height,
+            "parent": ssz_root(ORDER_COMMITMENT, before) if before else ssz_root(GENESIS, NETWORK),
+            "committee_id": ssz_root(KEY_SET, KEYS),
+            "key_id": KEYS["key_id"],
+            "round": (before["round"] if before else 0) + bool(batch),
+            "batch_root": batch_root([tx_id(one) for one in batch]),
+            "count": len(batch),
+            "policy_id": 1,
+            "l1_block": 100,
+            "inbox_index": (before["inbox_index"] if before else 0) + len(shown),
+            "timestamp_ms": TIME_MS + height,
+            "executed_height": self.executed,
+            "state_root": state_root(self.ledger),
+        } | changes
+        self.add("commitment", height, SIGNED_COMMITMENT, signed_in(ORDER_COMMITMENT, message, "sequencer"))
+        self.chain.append(message)
+        for member in (1, 2, 3):
+            self.add("vote", height, SIGNED_VOTE, signed_in(VOTE, vote_for(message), f"member {member}"))
+        if batch and reveal:
+            for member in (1, 2, 3):
+                share = signed_in(DECRYPTION_SHARE, share_message(message, member, b""), f"member {member}")
+                self.add("share", height, SIGNED_SHARE, share)
+            opened = [
+                open_position(one["ciphertext"], one["header"], NETWORK["chain_id"], NETWORK["size_classes"])
+                for one in batch
+            ]
+            entries = [entry_of(one["header"], what.content) for one, what in zip(batch, opened, strict=True)]
+            codes = [one.code for one in execute(self.ledger, height, message["timestamp_ms"], entries)]
+            key = sized(b"") + sized(b"")
+            root = ssz_root(ORDER_COMMITMENT, message)
+            self.add("reveal", height, REVEAL, make_reveal(root, key, codes, [one.payload for one in opened]))
+        elif not batch:
+            execute(self.ledger, height, message["timestamp_ms"], [])
+        if reveal or not batch:
+            self.executed = height
+        return self
+
+    @property
+    def data(self) -> bytes:
+        end = Record("end", self.height, u64(len(self.records)))
+        return bytes(MAGIC + b"".join(map(encode_record, [*self.records, end])))
+
+    def without(self, kind: str) -> Written:
+        """The first record of a kind left out."""
+        at = next(at for at, record in enumerate(self.records) if record.kind == kind)
+        del self.records[at]
+        return self
+
+    def exchanged(self, one: int, other: int) -> Written:
+        self.records[one], self.records[other] = self.records[other], self.records[one]
+        return self
+
+
+def audit_cases() -> Iterator[Case]:
+    def case(title: str, history: Written | bytes, *rules: str, refused: bool = True) -> Case:
+        data = history if isinstance(history, bytes) else history.data
+        return Case(operation="audit", title=title, requirements=rules, input={"data": to_hex(data)}, refused=refused)
+
+    alice, bob, later = transfer("alice"), transfer("bob"), transfer("alice", 1)
+    rubbish = b"rubbish"
+    usual: Object = {"shown": posted(rubbish, alice, block=90), "forced": [alice], "received": [bob]}
+    every = ("AUD-1", "AUD-2", "AUD-3")
+    plain = Written().committed(received=[alice, bob]).committed().committed(received=[later])
+    yield case("three heights without an inbox entry", plain, *every, refused=False)
+    forced = ("AUD-1", "AUD-2", "FRC-3", "FRC-6")
+    yield case("an entry passed over, one forced, one received", Written().committed(**usual), *forced, refused=False)
+    two: Object = {"shown": posted(later, rubbish, block=90, first=2), "forced": [later]}
+    yield case("entries of two heights", Written().committed(**usual).committed(**two), *forced, refused=False)
+    nothing = Written().committed(shown=posted(rubbish, rubbish, block=90))
+    yield case("an empty height that passes two entries over", nothing, *forced, refused=False)
+    none_left: Object = {"reveal": False}
+    closed = Written().committed(**usual, **none_left)
+    yield case("forced, and not revealed yet", closed, "AUD-4", refused=False)
+    waiting = Written().committed(shown=posted(alice, block=90), forced=[alice])
+    waiting.receipted(bob, 2)
+    yield case("what has a receipt waits", waiting, "AUD-1", "AUD-3", refused=False)
+    both = Written().committed(**usual)
+    both.receipted(alice, 2)
+    yield case("a forced transaction that has a receipt too: it stands at the end", both, "AUD-3", refused=False)
+
+    yield case("the first entry is not shown", Written().committed(**usual).without("forced"), "FRC-1")
+    hidden = Written().committed(shown=posted(alice, block=90), forced=[alice], received=[bob]).without("forced")
+    yield case("no entry is shown", hidden, "VOT-6", "FRC-3")
+    early = Written().committed(shown=posted(alice, block=91), forced=[alice])
+    yield case("the entry was not overdue", early, "FRC-3", "FRC-9", "VOT-6")
+    skipped = Written().committed(shown=posted(alice, block=90), received=[bob])
+    yield case("an overdue entry is shown and left out", skipped, "FRC-5")
+    more = Written().committed(shown=posted(alice, bob, block=91), inbox_index=0)
+    yield case("entries are shown that the height does not settle", more, "AUD-1")
+    numbered = Written().committed(shown=posted(alice, block=90, first=1), forced=[alice])
+    yield case("the first entry has the index 1", numbered, "FRC-1")
+    older = [*posted(rubbish, block=90), *posted(alice, block=89, first=1)]
+    yield case("an entry of an earlier block after it", Written().committed(shown=older, forced=[alice]), "FRC-1")
+    receipt = Written().committed(**usual, with_receipt=[alice])
+    yield case("a forced transaction with a receipt in its batch", receipt, "VOT-6")
+    bare = Written().committed(**usual).without("receipt")
+    yield case("a transaction without a receipt that is not forced", bare, "VOT-6", "AUD-3")
+    # genesis, key set, two entries, alice, bob and his receipt
+    behind = Written().committed(**usual).exchanged(4, 5).exchanged(5, 6)
+    yield case("the forced transaction after the others", behind, "AUD-1")
+    late = Written().committed(**usual).exchanged(3, 4)
+    yield case("an entry after the transaction", late, "AUD-1")
+    yield case("a vote is left out", Written().committed(**usual).without("vote"), "CRT-3", "AUD-2")
+    yield case("a share is left out", Written().committed(**usual).without("share"), "AUD-1")
+    naked = Written().committed(received=[alice])
+    naked.add("transaction", 2, ENCRYPTED_TRANSACTION, bob)
+    yield case("what waits comes without its receipt", naked, "AUD-1", "AUD-3")
+    again = Written().committed(received=[alice])
+    again.receipted(alice, 2)
+    yield case("a second receipt for one transaction", again, "AUD-3")
+    above = Written().committed(received=[alice], reveal=False)
+    yield case("a reveal above a height that has none", above.committed(received=[bob]), "AUD-4")
+    yield case("the end record is missing", plain.data[:-53], "AUD-1")
+
+
 def cases() -> Iterator[Case]:
     yield from amount_cases()
     yield from call_cases()
@@ -778,3 +992,4 @@ def cases() -> Iterator[Case]:
     yield from left_out_cases()
     yield from share_cases()
     yield from history_cases()
+    yield from audit_cases()

@@ -241,7 +241,14 @@ def commitment_cases() -> Iterator[Case]:
     yield commitment_case("the key has ended", ("VOT-9",), key_set={"valid_until": "6"})
     yield commitment_case("one transaction too many", ("VOT-9",), key_set={"batch_limit": "1"})
     yield commitment_case("one gas too much", ("VOT-9",), network={"gas_limit": "41999"})
-    yield commitment_case("an inbox entry, which version 0.1 has not", ("VOT-9",), changes={"inbox_index": 1})
+    yield commitment_case("an inbox entry, and no chain below", ("VOT-9",), changes={"inbox_index": 1})
+    read: Json = {"network": {"force_l1_blocks": "10"}}
+    yield commitment_case(
+        "three inbox entries of a chain below", ("VOT-9",), refused=False, changes={"inbox_index": 3}, **read
+    )
+    yield commitment_case(
+        "the parent's block of the chain below", ("VOT-9",), refused=False, changes={"l1_block": 19}, **read
+    )
     yield commitment_case("the block of the chain below goes back", ("VOT-9",), changes={"l1_block": 18})
     yield commitment_case("earlier than its parent", ("VOT-9",), changes={"timestamp_ms": TIME_MS + 5_999})
     yield commitment_case("earlier than the genesis", ("VOT-9",), first=True, changes={"timestamp_ms": TIME_MS - 1})
@@ -313,9 +320,10 @@ def batch_case(
     unexecuted: Sequence[str] = (),
     accounts: dict[str, tuple[int, int]] | None = None,
     addresses_height: bool = False,
+    forced: int = 0,
 ) -> Case:
     made = commitment(transactions, policy_id=policy if committed_policy is None else committed_policy)
-    given = [receipt(one, at) for at, one in enumerate(transactions)] if receipts is None else receipts
+    given = [receipt(one, at) for at, one in enumerate(transactions[forced:])] if receipts is None else receipts
     people = {"alice": (0, 10**18), "bob": (0, 10**18)} | (accounts or {})
     return Case(
         operation="check_batch",
@@ -334,6 +342,7 @@ def batch_case(
                 {"address": to_hex(address(name)), "nonce": str(nonce), "balance": str(balance)}
                 for name, (nonce, balance) in people.items()
             ],
+            **({"forced": str(forced)} if forced else {}),
         },
         refused=refused,
     )
@@ -411,6 +420,31 @@ def batch_cases() -> Iterator[Case]:
     yield batch_case("all addressed to this height", ("VOT-5",), both, refused=False, addresses_height=True)
     yield batch_case("one addressed to the next height", ("VOT-5",), [later, both[1]], addresses_height=True)
     yield batch_case("one addressed to no height", ("VOT-5",), [here, bob], addresses_height=True)
+
+    after = transaction("alice", 1)
+    yield batch_case(
+        "a forced transaction before one with a receipt", ("VOT-6",), [bob, alice], refused=False, forced=1
+    )
+    yield batch_case("nothing but forced transactions", ("VOT-6",), [bob, alice, after], refused=False, forced=3)
+    yield batch_case("forced: not where the fees rank it", ("VOT-6",), [alice, rich], refused=False, policy=2, forced=1)
+    yield batch_case("forced: not in the order of ids", ("VOT-6",), by_id[::-1], refused=False, policy=3, forced=1)
+    yield batch_case(
+        "a sender's forced transaction, then his next", ("VOT-5",), [alice, after], refused=False, forced=1
+    )
+    yield batch_case(
+        "a forced transaction comes with its receipt",
+        ("VOT-6",),
+        [bob, alice],
+        receipts=[receipt(bob, 1), receipt(alice, 2)],
+        forced=1,
+    )
+    yield batch_case("the one after the forced comes without", ("VOT-6",), [bob, alice], receipts=(), forced=1)
+    yield batch_case("after the forced one: the lower fee first", ("VOT-6",), [after, alice, rich], policy=2, forced=1)
+    yield batch_case("a nonce left out after a forced one", ("VOT-5",), [alice, transaction("alice", 2)], forced=1)
+    short = {"alice": (0, 2 * reservation - 1)}
+    yield batch_case("one wei short for a forced one and another", ("VOT-5",), [alice, after], accounts=short, forced=1)
+    held = {"tx_ids": [to_hex(tx_id(bob))]}
+    yield batch_case("a forced one that is committed", ("VOT-4",), [bob, alice], committed=held, forced=1)
 
 
 def vote(of: Object, member: str, **changes: Any) -> Object:

@@ -6,10 +6,12 @@ import pytest
 
 from encmempool import audit
 from encmempool.errors import Rejected
-from encmempool.forced import MAX_SETTLED, InboxEntry, KnownInbox, StoredInbox
+from encmempool.forced import MAX_SETTLED, KnownInbox, StoredInbox
 from encmempool.genesis import DEADLINES
 from encmempool.network.local import LocalNetwork
+from encmempool.reveal import Follower
 from encmempool.store import MemoryStore
+from encmempool.types import InboxEntry, Proposal
 
 WINDOW, LAG = 10, 4
 FORCED = replace(DEADLINES, force_l1_blocks=WINDOW, l1_depth=2, l1_lag_blocks=LAG)
@@ -137,6 +139,59 @@ def test_member_waits_for_a_block_it_has_not_seen_and_refuses_one_far_behind_frc
     assert seat.member.vote(honest, now_ms=world.clock())
 
 
+def test_follower_that_has_read_less_of_the_chain_below_does_not_judge_yet_frc_2(world, chain):
+    """Its inbox lacks the entry: what is settled there is no fault of the commitment."""
+    chain.post(transfer(world))
+    chain.pass_blocks(WINDOW)
+    certified = world.network.commit()
+    behind = KnownInbox(head=certified.commitment.message.l1_block - 1)
+    follower = Follower(world.network.committee, inbox=behind)
+    with pytest.raises(Rejected, match="FRC-2"):
+        follower.propose(certified)
+    behind.add(chain.inbox.entries[0])
+    behind.head += 1
+    follower.propose(certified)
+
+
+def test_sequencer_names_the_block_up_to_which_it_has_walked_seq_14(world, chain, monkeypatch):
+    """Another thread reads on while it commits."""
+
+    class Advancing(KnownInbox):
+        reads = 0
+
+        @property
+        def head(self):
+            self.reads += 1
+            return self._head + self.reads * WINDOW
+
+        @head.setter
+        def head(self, value):
+            self._head = value
+
+    inbox = Advancing(head=0)
+    inbox.add(InboxEntry(index=0, l1_block=WINDOW, data=transfer(world).encoded))
+    monkeypatch.setattr(world.network.sequencer, "_inbox", inbox)
+    chain.inbox.add(inbox.entries[0])
+    chain.pass_blocks(4 * WINDOW)
+    *_, sent = world.network.sequencer.commit(now_ms=world.clock())
+    proposal = Proposal.decode(sent.message)
+    overdue = proposal.commitment.message.l1_block >= 2 * WINDOW
+    assert (len(proposal.forced), proposal.commitment.message.inbox_index) == (int(overdue), int(overdue))
+    assert inbox.reads == 1
+
+
+def test_sequencer_keeps_to_its_parents_block_and_stops_where_it_could_miss_an_entry_seq_14(world, chain):
+    chain.pass_blocks(3 * WINDOW)
+    world.run_height()
+    block = chain.inbox.head
+    chain.inbox.head = block - WINDOW - 1
+    with pytest.raises(Rejected, match="SEQ-14"):
+        world.network.sequencer.commit(now_ms=world.clock())
+    chain.inbox.head += 1
+    *_, sent = world.network.sequencer.commit(now_ms=world.clock())
+    assert Proposal.decode(sent.message).commitment.message.l1_block == block
+
+
 def test_inadmissible_entries_are_passed_over_and_hold_up_nobody_frc_6(world, chain):
     good = transfer(world)
     poor = world.envelope(world.poor, world.header(world.poor, 0), good.ciphertext)
@@ -185,6 +240,19 @@ def test_live_transaction_is_taken_from_the_inbox_once_and_its_receipt_is_kept(w
     assert world.network.sequencer.pending == 0
     assert world.network.sequencer.place(both.tx_id) == 1
     assert world.network.commit().commitment.message.count == 0
+
+
+def test_receipt_of_a_forced_transaction_stands_at_the_end_of_the_history_aud_3(world, chain):
+    both = transfer(world)
+    world.network.submit(both.encoded)
+    world.network.submit(transfer(world, 1).encoded)
+    chain.post(both)
+    chain.pass_blocks(WINDOW)
+    world.network.commit()
+    world.network.reveal()
+    for network in (world.network, world.restart()):
+        report = audit.verify(audit.export(network))
+        assert (report.transactions, report.pending, report.missing_receipts) == (2, 0, 0)
 
 
 def test_inbox_fills_half_of_the_batch_and_the_rest_waits_its_turn_frc_4(world, chain):

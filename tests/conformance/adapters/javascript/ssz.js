@@ -24,6 +24,7 @@ const MAX_MEMBERS = 2 ** 10;
 const MAX_SHARE_BYTES = 2 ** 20;
 const MAX_KEY_BYTES = 2 ** 10;
 const MAX_BATCH_KEY_BYTES = 2 ** 28;
+const MAX_ENTRY_BYTES = 2 ** 17;
 const MAX_TOKENS = 2 ** 8;
 const MAX_POOLS = 2 ** 10;
 const MAX_GENESIS_ACCOUNTS = 2 ** 16;
@@ -138,6 +139,7 @@ container("Proposal", {
   transactions: list(ENCRYPTED_TRANSACTION, MAX_BATCH),
   receipts: list(SIGNED_RECEIPT, MAX_BATCH),
 });
+container("InboxEntry", { index: U64, l1_block: U64, data: byteList(MAX_ENTRY_BYTES) });
 
 const VOTE = container("Vote", { committee_id: HASH, height: U64, round: U64, commitment_root: HASH });
 container("SignedVote", { message: VOTE, signature: SIGNATURE });
