@@ -36,6 +36,7 @@ DRP-2   a height that is executed is never dropped
 DRP-3   what is below a dropped height is certified or dropped
 DRP-4   what stands in its place follows from the height below
 DRP-5   no abstention that could take from a signed successor what it starts from, and no such successor after one
+DRP-6   no height above the key's end is dropped or abstained at
 """
 
 from __future__ import annotations
@@ -365,6 +366,8 @@ class Chain:
             raise Rejected("DRP-2", f"height {height} is executed: more members are dishonest than assumed")
         if height - 1 > self.certified:
             raise Rejected("DRP-3", f"height {height - 1} is neither certified nor dropped")
+        if height > self.committee_at(height).key_set.valid_until:
+            raise Rejected("DRP-6", f"height {height} is above the key's end: the next key set begins there or below")
         if height < self.next_height:
             self.certified = height - 1
             self.retract(height)
@@ -845,6 +848,8 @@ class Member:
         batch that needs shares, never after a share there or above: Rejected SHR-2, SHR-4, SHR-5 or DRP-5."""
         if self.chain.committee_at(height) is not self.committee:
             raise Rejected("VOT-2", f"height {height} belongs to another committee")
+        if height > self.committee.key_set.valid_until:
+            raise Rejected("DRP-6", f"height {height} is above the key's end: the next key set begins there or below")
         self._require_present(height, rule="SHR-2")
         if height in self._shares:
             raise Rejected("SHR-2", f"this member has already released its share at height {height}")

@@ -341,6 +341,7 @@ def _drop(given: Json) -> Json:
         start_height=int(key_set["start_height"]),
         start_parent=from_hex(key_set["start_parent"]),
         start_round=int(key_set["start_round"]),
+        valid_until=int(key_set["valid_until"]),
         **genesis,
     )
     state = OneState(height=int(executed["height"]), root=from_hex(executed["root"]))
@@ -397,6 +398,7 @@ def _guard(given: Json) -> Json:
         committee_id=ZERO_HASH if known is None else known.committee_id,
         key_id=ZERO_HASH if known is None else known.key_id,
         start_height=int(given.get("start", "1")),
+        valid_until=int(given.get("valid_until", NO_END)),
         rounds=2**32 - 1 if "other_share" in given else 0,
     )
     height = int(action["abstain"]) if checked is None and "abstain" in action else checked.height if checked else 1

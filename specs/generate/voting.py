@@ -585,6 +585,7 @@ def drop_cases() -> Iterator[Case]:
             "start_height": "1",
             "start_parent": to_hex(GENESIS_ROOT),
             "start_round": "0",
+            "valid_until": "7",
         }
         fields = {name: value for name, value in common().items() if name != "genesis_root"}
         fields |= {
@@ -619,6 +620,7 @@ def drop_cases() -> Iterator[Case]:
     yield case("the height is executed", "DRP-2", executed=7, settled=7)
     yield case("the height and the next are executed", "DRP-2", executed=8, settled=8)
     yield case("the height below is not settled", "DRP-3", settled=5)
+    yield case("the key ended with the height below", "DRP-6", valid_until="6")
 
 
 def share_cases() -> Iterator[Case]:
@@ -782,6 +784,9 @@ def guard_cases() -> Iterator[Case]:
         abstained=True,
     )
 
+    end = ("DRP-6",)
+    yield case("an abstention at the last height of a key", end, to_abstain, refused=False, valid_until="7")
+    yield case("an abstention above it", end, to_abstain, refused=True, valid_until="6")
     rules = ("DRP-5",)
     named, unnamed = key_set(start_height=height + 1, start_parent=KEY_ID), at_next
     yield case(
