@@ -334,7 +334,7 @@ class _Auditor:
         first = height = self._committee.key_set.start_height
         transactions = 0
         self._successors(height)
-        while self._is_dropped(height) or self._peek_commitment(height):
+        while self._is_dropped(height) or (not self._abstained and self._peek_commitment(height)):
             transactions += self._height(height)
             height += 1
             self._successors(height)

@@ -28,9 +28,15 @@ VOT-14  what a successor makes void is forgotten
 SHR-1   a share is released only on votes of t members for one commitment
 SHR-2   one share per key and height, and per round where rounds are limited; none after an abstention
 SHR-3   a share is made only for a batch whose every ciphertext this member has checked
-SHR-4   none is made for what is built on a height at which this member abstained, and no abstention below a share
+SHR-4   none is made while a height below is not executed at which this member abstained, or which another key set
+        governs; and no abstention below a share
+SHR-5   no abstention where this member voted for an empty batch, which needs no share, unless it cannot run any more
 DRP-1   2(n - t) + 1 abstentions drop a height
+DRP-2   a height that is executed is never dropped
+DRP-3   what is below a dropped height is certified or dropped
 DRP-4   what stands in its place follows from the height below
+DRP-5   no abstention that could take from a signed successor what it starts from, and no such successor after one
+DRP-6   no height above the key's end is dropped or abstained at
 """
 
 from __future__ import annotations
@@ -362,6 +368,8 @@ class Chain:
             raise Rejected("DRP-2", f"height {height} is executed: more members are dishonest than assumed")
         if height - 1 > self.certified:
             raise Rejected("DRP-3", f"height {height - 1} is neither certified nor dropped")
+        if height > self.committee_at(height).key_set.valid_until:
+            raise Rejected("DRP-6", f"height {height} is above the key's end: the next key set begins there or below")
         if height < self.next_height:
             self.certified = height - 1
             self.retract(height)
@@ -721,6 +729,7 @@ class Member:
         self._key_share = key_share
         self._random = random
         self._past = chain.base
+        self._records = records
         key_set = self.committee.key_set
         self._votes = {
             vote.message.height: vote
@@ -734,6 +743,11 @@ class Member:
             abstention.message.height: abstention
             for abstention in map(SignedAbstain.decode, self._stored(records, ABSTENTION, key_set.key_id))
         }
+        self._parents = {
+            vote.message.height: voted.parent
+            for vote in self._votes.values()
+            if (voted := self._voted_for(vote.message)) is not None and voted.count == 0
+        }
         signed = records.get(SUCCESSOR, self.committee.committee_id)
         self._successor = None if signed is None else SignedKeySet.decode(signed)
 
@@ -743,6 +757,14 @@ class Member:
             if not key.startswith(name):
                 return
             yield value
+
+    def _voted_for(self, vote: Vote) -> OrderCommitment | None:
+        """From this member's records, where it is not in the chain any more."""
+        ready = self.chain.at(vote.height)
+        if ready is not None and ready.commitment.root == vote.commitment_root:
+            return ready.commitment
+        stored = self._records.get(PROPOSAL, u64(vote.height) + vote.commitment_root)
+        return None if stored is None else Proposal.decode(stored).commitment.message
 
     def vote(self, proposal: Proposal, *, now_ms: int) -> tuple[Persist | Send, ...]:
         """Check a proposal and vote for it. Raises Malformed or Rejected; a second root at a height is VOT-10."""
@@ -765,6 +787,8 @@ class Member:
         vote = vote_for(commitment)
         signed = given or SignedVote(message=vote, signature=self._sign(vote))
         self._votes[commitment.height] = signed
+        if commitment.count == 0:
+            self._parents[commitment.height] = commitment.parent
         key = self.committee.committee_id + u64(commitment.height)
         return (
             proposal_record(known.proposal),
@@ -786,6 +810,8 @@ class Member:
         open_ones = [at for at in self._abstentions if self.chain.executed_height < at < height]
         if open_ones:
             raise Rejected("SHR-4", f"this member abstained at height {min(open_ones)}, on which this one is built")
+        if self.chain.executed_height < self.committee.key_set.start_height - 1:
+            raise Rejected("SHR-4", "a height of the key set before is not executed: its committee may drop it still")
         if not ready.batch.entries:
             return ()
         release = self._shares.get(height)
@@ -805,15 +831,25 @@ class Member:
         )
 
     def abstain(self, height: int) -> tuple[Persist | Send, ...]:
-        """Bar this member's share at a height for ever, and above it until it is settled. Allowed after a vote, never
-        after a share there or above: Rejected SHR-2 or SHR-4."""
+        """Bar this member's share at a height for ever, and above it until it is executed. Allowed after a vote for a
+        batch that needs shares, never after a share there or above: Rejected SHR-2, SHR-4, SHR-5 or DRP-5."""
         if self.chain.committee_at(height) is not self.committee:
             raise Rejected("VOT-2", f"height {height} belongs to another committee")
+        if height > self.committee.key_set.valid_until:
+            raise Rejected("DRP-6", f"height {height} is above the key's end: the next key set begins there or below")
         self._require_present(height, rule="SHR-2")
         if height in self._shares:
             raise Rejected("SHR-2", f"this member has already released its share at height {height}")
         if any(at > height for at in self._shares) and height not in self._abstentions:
             raise Rejected("SHR-4", f"this member has released a share for what is built on height {height}")
+        if height not in self._abstentions and self._may_run_empty(height):
+            raise Rejected(
+                "SHR-5", f"this member voted for an empty batch at height {height}, which runs without shares"
+            )
+        if self._successor is not None:
+            start = self._successor.message
+            if height >= start.start_height or start.start_parent != ZERO_HASH:
+                raise Rejected("DRP-5", f"this member signed a key set that starts at height {start.start_height}")
         message = Abstain(committee_id=self.committee.committee_id, height=height)
         signed = self._abstentions.get(height) or SignedAbstain(message=message, signature=self._sign(message))
         self._abstentions[height] = signed
@@ -823,6 +859,18 @@ class Member:
             Persist(kind=ABSTENTION, key=key, value=signed.encoded),
             Send(message=signed.encoded),
         )
+
+    def _may_run_empty(self, height: int) -> bool:
+        """Whether a certificate may still execute an empty commitment that this member voted for. Not where another
+        one is certified in its place or its parent's, or stands there because that one was dropped."""
+        if height not in self._parents:
+            return False
+        own = {height - 1: self._parents[height], height: self._votes[height].message.commitment_root}
+        for at, root in own.items():
+            known = self.chain.commitment_at(at)
+            if known is not None and at <= self.chain.certified and known.message.root != root:
+                return False
+        return True
 
     def sign_successor(self, key_set: KeySet) -> tuple[Persist | Send, ...]:
         """Sign the next key set and stop acting from its start on (KEY-10). Raises Rejected.
@@ -840,6 +888,9 @@ class Member:
             raise Rejected("KEY-10", f"this member released a share at height {key_set.start_height} or above")
         if self._successor is None and key_set.start_height <= self.chain.certified:
             raise Rejected("KEY-10", f"height {self.chain.certified} is certified, and the key set starts no higher")
+        open_ones = [at for at in self._abstentions if at > self.chain.executed_height]
+        if open_ones and (max(open_ones) >= key_set.start_height or key_set.start_parent != ZERO_HASH):
+            raise Rejected("DRP-5", f"this member abstained at height {max(open_ones)}, which may be dropped still")
         own = [share.round for share in released if share.committee_id == self.committee.committee_id]
         if key_set.key_id == self.committee.key_set.key_id:
             before = self.chain.commitment_at(key_set.start_height - 1)
@@ -868,7 +919,7 @@ class Member:
         """What was signed for past heights is in the records alone, and stays the only thing ever signed there."""
         if self._past != self.chain.base:
             self._past = self.chain.base
-            for signed in (self._votes, self._shares, self._abstentions):
+            for signed in (self._votes, self._parents, self._shares, self._abstentions):
                 for at in [at for at in signed if at <= self._past]:
                     del signed[at]
         if self.chain.first_height <= height <= self._past:

@@ -153,6 +153,8 @@ class Follower:
         self.chain = Chain(committee, self, successors=successors, inbox=inbox)
         self._certificates: dict[int, OrderCertificate] = {}
         self._drops: dict[int, DropCertificate] = {}
+        self._dropped_above: dict[int, DropCertificate] = {}
+        """Of heights whose own turn comes when the ones below, dropped after them, are settled again."""
         self._shares: dict[int, dict[int, SignedShare]] = {}
         self._executed: dict[int, Executed] = {}
         self._refused: dict[int, tuple[int, ...]] = {}
@@ -256,8 +258,14 @@ class Follower:
         for held in (self._certificates, self._shares):
             for void in [at for at in held if at >= height]:
                 del held[void]
-        self._drops[height] = certificate
-        return proposal_record(ready.proposal), Persist(kind=DROP, key=u64(height), value=certificate.encoded)
+        # What stands in the place of those above was derived from what is void now. They stay dropped.
+        above = sorted(at for at in self._drops if at > height)
+        self._dropped_above |= {at: self._drops.pop(at) for at in above}
+        certificate = self._drops[height] = self._dropped_above.pop(height, certificate)
+        records = [proposal_record(ready.proposal), Persist(kind=DROP, key=u64(height), value=certificate.encoded)]
+        if height + 1 in self._dropped_above:
+            records += self.drop(self._dropped_above[height + 1])
+        return tuple(records)
 
     def receive(self, release: ShareRelease) -> tuple[Persist, ...]:
         """Take a member's signed share with its certificate (REV-1). The share itself is checked when combining."""
@@ -464,7 +472,14 @@ class Follower:
     def _forget(self, height: int) -> None:
         """Leave a height, and those below, to the records."""
         self.chain.forget(height)
-        for held in (self._executed, self._certificates, self._drops, self._shares, self._refused):
+        for held in (
+            self._executed,
+            self._certificates,
+            self._drops,
+            self._dropped_above,
+            self._shares,
+            self._refused,
+        ):
             for old in [at for at in held if at <= height]:
                 del held[old]
 
@@ -529,6 +544,8 @@ class Follower:
             dropped = records.get(DROP, at)
             if dropped is not None:
                 certificate = None
+                if self.chain.next_height == height:
+                    self.chain.certify(height - 1)  # it was, or what was built on it, when this one was dropped
                 self.drop(DropCertificate.decode(dropped))
             elif certificate is not None and certificate.vote.commitment_root != root:
                 continue  # shown to this party, but another one was certified

@@ -19,6 +19,7 @@ SEQ-9  when the key's rounds are used up, nothing more is admitted and only empt
 SEQ-10 before members sign the next key set it is announced, once; from its start on nothing is committed without it
 SEQ-11 commitments are made for heights of key sets that name this sequencer, and no others
 SEQ-14 a commitment settles what is overdue in the inbox up to the block that it names
+SEQ-15 what a drop makes void is never committed again, and nothing is built on it
 """
 
 from __future__ import annotations
@@ -166,6 +167,8 @@ class Sequencer:
         self._batches: dict[int, CommittedBatch] = {}
         self._forced: dict[int, int] = {}
         self._dropped: set[int] = set()
+        self._void: set[int] = set()
+        """Heights of own commitments that were dropped or built on dropped ones."""
         self._unexecuted: list[CommittedBatch] = []
         self._executed: deque[CommittedBatch] = deque()
         self._last: CommittedBatch | None = None
@@ -212,6 +215,8 @@ class Sequencer:
         """Members abstained at a height, as the records say by now: what this sequencer committed to there and above
         is void, and its transactions do not come back."""
         self._dropped.add(height)
+        if self._last is not None:
+            self._void.update(range(height, self._last.commitment.message.height + 1))
         for held in (self._unexecuted, self._executed):  # the follower may have executed what is left of it
             for batch in [batch for batch in held if batch.commitment.message.height >= height]:
                 self._mempool.retract(map(self._transaction, batch.tx_ids))
@@ -219,12 +224,12 @@ class Sequencer:
                 self._let_go(batch)
 
     def _newest(self, own: OrderCommitment) -> OrderCommitment:
-        """What stands at the height of the last commitment: that, or where it was dropped what the state says."""
-        if own.height not in self._dropped:
+        """What stands at the height of the last commitment: that, or where it is void what the state says."""
+        if own.height not in self._void:
             return own
         executed = self._state.latest.commitment
         if executed is None or executed.height != own.height:
-            raise Rejected("SEQ-5", f"height {own.height} is dropped, and not executed yet")
+            raise Rejected("SEQ-5", f"the commitment of height {own.height} is void, and nothing is executed there yet")
         return executed
 
     @property
@@ -258,7 +263,8 @@ class Sequencer:
             self._unexecuted.remove(batch)
             self._let_go(batch)
         if void:
-            self._last = self.batch(start - 1)
+            data = self._records.get(COMMITMENT, u64(start - 1))  # also if it is void
+            self._last = None if data is None else CommittedBatch.decode(data)
 
     def announce(self, key_set: KeySet) -> tuple[Persist, ...]:
         """Leave the heights from its start on to a key set that members are about to sign. Raises Rejected SEQ-10."""
@@ -306,7 +312,7 @@ class Sequencer:
         """The height of a dropped commitment that held a transaction."""
         key = self._records.get(PLACE, tx_id)
         height = None if key is None else int.from_bytes(key, "big")
-        return height if height in self._dropped else None
+        return height if height in self._void else None
 
     def batch(self, height: int) -> CommittedBatch | None:
         """What this sequencer committed to at a height; None where it did not, or where that is void."""
@@ -518,7 +524,7 @@ class Sequencer:
         return self._epochs.at(height).key_set.sequencer == self.address
 
     def _stands(self, height: int) -> bool:
-        return self._owns(height) and height not in self._dropped
+        return self._owns(height) and height not in self._void
 
     def _transaction(self, tx_id: bytes) -> EncryptedTransaction:
         return _found(self.transaction(tx_id), tx_id)
@@ -553,10 +559,13 @@ class Sequencer:
             for receipt in self._stored_receipts(start=checkpoint.next_sequence):
                 self._restore_receipt(receipt, executed)
             self._next_sequence = max(self._next_sequence, checkpoint.next_sequence)
+        void_root = None
         for _, value in self._records.scan(COMMITMENT, start=u64(lowest)):
             batch = CommittedBatch.decode(value)
-            if batch.commitment.message.height in self._dropped:
-                self._last = batch
+            message = batch.commitment.message
+            if message.height in self._dropped or message.parent == void_root:
+                self._last, void_root = batch, message.root
+                self._void.add(message.height)
                 self._mempool.commit(map(self._transaction, batch.tx_ids))
                 self._mempool.retract(map(self._transaction, batch.tx_ids))
             elif self._owns(batch.commitment.message.height):

@@ -315,6 +315,7 @@ def _audit(given: Json) -> Json:
         "heights": str(report.heights),
         "transactions": str(report.transactions),
         "waiting": str(report.pending),
+        "dropped": [str(height) for height in report.dropped],
         "executed_height": str(report.executed_height),
         "state_root": to_hex(report.state_root),
     }

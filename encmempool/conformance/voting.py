@@ -9,6 +9,7 @@ from typing import Any
 from encmempool.certificates import vote_for
 from encmempool.committee import (
     ABSTENTION,
+    PROPOSAL,
     ROUND_GUARD,
     SHARE,
     SUCCESSOR,
@@ -18,6 +19,7 @@ from encmempool.committee import (
     Member,
     Ready,
     check_certificate,
+    check_drop,
 )
 from encmempool.conformance.state import OneState, accounts_of
 from encmempool.errors import Conflict, Rejected
@@ -28,8 +30,10 @@ from encmempool.ssz import SszObject
 from encmempool.store import MemoryStore, Store
 from encmempool.types import (
     ZERO_HASH,
+    Abstain,
     Deadlines,
     DecryptionShare,
+    DropCertificate,
     EncryptedTransaction,
     Genesis,
     Header,
@@ -310,6 +314,51 @@ def _check_certificate(given: Json) -> Json:
     return {"members": [str(voter) for voter in voters]}
 
 
+def _check_drop(given: Json) -> Json:
+    committee = committee_of(
+        from_hex(given["genesis_root"]),
+        members=[from_hex(member) for member in given["members"]],
+        t=int(given["t"]),
+        committee_id=from_hex(given["committee_id"]),
+    )
+    certificate = DropCertificate.decode(from_hex(given["certificate"]))
+    check_drop(committee, certificate)
+    numbers = [committee.signing_member(certificate.abstention, one, rule="DRP-1") for one in certificate.signatures]
+    return {"members": [str(number) for number in numbers]}
+
+
+def _drop(given: Json) -> Json:
+    network, key_set, executed = given["network"], given["key_set"], given["executed"]
+    previous = None if given["previous"] is None else OrderCommitment.decode(from_hex(given["previous"]))
+    genesis: dict[str, Any] = {"timestamp_ms": int(network["timestamp_ms"])}
+    committee = committee_of(
+        from_hex(network["genesis_root"]),
+        members=[from_hex(member) for member in given["members"]],
+        t=int(given["t"]),
+        committee_id=from_hex(key_set["committee_id"]),
+        key_id=from_hex(key_set["key_id"]),
+        policy_id=int(key_set["policy_id"]),
+        start_height=int(key_set["start_height"]),
+        start_parent=from_hex(key_set["start_parent"]),
+        start_round=int(key_set["start_round"]),
+        valid_until=int(key_set["valid_until"]),
+        **genesis,
+    )
+    state = OneState(height=int(executed["height"]), root=from_hex(executed["root"]))
+    if previous is None:
+        chain = chain_of(committee, state)
+    elif previous.height < committee.key_set.start_height:
+        first = committee_of(committee.genesis.root, members=(), t=1, start_height=previous.height, **genesis)
+        chain = chain_of(first, state, [ready(first, previous, any_batch(previous))], successors=[committee])
+    else:
+        chain = chain_of(committee, state)
+        chain.resume(previous.height - 1, None, next_nonces={}, sequences={committee.key_set.sequencer: IntervalSet()})
+        chain._append(ready(committee, previous, any_batch(previous)))
+    chain.certified = int(given["settled"])
+    commitment = chain.drop(DropCertificate.decode(from_hex(given["certificate"]))).commitment
+    return {"commitment": to_hex(commitment.encoded), "root": to_hex(commitment.root)}
+
+
 def _share_digest(given: Json) -> Json:
     commitment = OrderCommitment.decode(from_hex(given["commitment"]))
     share = DecryptionShare(
@@ -340,21 +389,37 @@ def _guard(given: Json) -> Json:
     stored = {name: None if given[name] is None else from_hex(given[name]) for name in _GUARDED}
     asked = None if "vote" not in action else OrderCommitment.decode(from_hex(action["vote"]))
     checked = asked if given["checked"] is None else OrderCommitment.decode(from_hex(given["checked"]))
+    voted = OrderCommitment.decode(from_hex(given["voted"])) if "voted" in given else None
+    known = checked or voted
     committee = committee_of(
         from_hex(given["genesis_root"]),
         members=[from_hex(member) for member in given["members"]],
         t=int(given["t"]),
-        committee_id=ZERO_HASH if checked is None else checked.committee_id,
-        key_id=ZERO_HASH if checked is None else checked.key_id,
-        start_height=1 if checked is None else checked.height,
+        committee_id=ZERO_HASH if known is None else known.committee_id,
+        key_id=ZERO_HASH if known is None else known.key_id,
+        start_height=int(given.get("start", "1")),
+        valid_until=int(given.get("valid_until", NO_END)),
         rounds=2**32 - 1 if "other_share" in given else 0,
     )
-    heights = []
-    if checked is not None:
-        heights = [ready(committee, checked, any_batch(checked))]
+    height = int(action["abstain"]) if checked is None and "abstain" in action else checked.height if checked else 1
+    chain = chain_of(committee, OneState(height=int(given.get("executed", height - 1)), root=ZERO_HASH))
+    settled = [OrderCommitment.decode(from_hex(one)) for one in given.get("settled", ())]
+    for one in (checked, *settled):
+        if one is not None:
+            chain._heights[one.height] = ready(committee, one, any_batch(one))
+    chain.certified = max((one.height for one in settled), default=0)
     store = _records(stored, committee.key_set.key_id)
+    if voted is not None:
+        proposal = Proposal(commitment=unsigned(voted), transactions=(), receipts=())
+        store.put([Persist(kind=PROPOSAL, key=u64(voted.height) + voted.root, value=proposal.encoded)])
+    if "other_abstention" in given:
+        signed = SignedAbstain.decode(from_hex(given["other_abstention"]))
+        name = committee.key_set.key_id + u64(signed.message.height)
+        store.put([Persist(kind=ABSTENTION, key=name, value=signed.encoded)])
     if "other_share" in given:
-        other = SignedShare.decode(from_hex(given["other_share"])).message
+        signed_other = SignedShare.decode(from_hex(given["other_share"]))
+        store.put([_share_record(signed_other, committee.key_set.key_id)])
+        other = signed_other.message
         name, value = committee.key_set.key_id + u64(other.round), b"share" + other.commitment_root
         store.put([Persist(kind=ROUND_GUARD, key=name, value=value)])
     if "successor" in given:
@@ -362,7 +427,7 @@ def _guard(given: Json) -> Json:
         store.put([Persist(kind=SUCCESSOR, key=committee.committee_id, value=successor.encoded)])
     member = Member(
         index=int(given["member"]),
-        chain=chain_of(committee, OneState(height=0, root=ZERO_HASH), heights),
+        chain=chain,
         committee=committee,
         identity=_Signer(),
         key_share=KeyShare(int(given["member"]), bytes(32)),
@@ -427,6 +492,11 @@ def _sign_successor(given: Json) -> Json:
     if given["signed"] is not None:
         signed = SignedKeySet(message=KeySet.decode(from_hex(given["signed"])), signatures=())
         store.put([Persist(kind=SUCCESSOR, key=committee.committee_id, value=signed.encoded)])
+    for height in given.get("abstained", ()):
+        abstention = Abstain(committee_id=committee.committee_id, height=int(height))
+        signed_one = SignedAbstain(message=abstention, signature=_NO_SIGNATURE)
+        key = committee.key_set.key_id + u64(abstention.height)
+        store.put([Persist(kind=ABSTENTION, key=key, value=signed_one.encoded)])
     chain = chain_of(committee, OneState(height=0, root=ZERO_HASH))
     chain.certify(int(given.get("certified", "0")))
     if before is not None:  # with nothing past: whatever was released is looked at
@@ -486,6 +556,8 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "check_batch": _check_batch,
     "collect_votes": _collect_votes,
     "check_certificate": _check_certificate,
+    "check_drop": _check_drop,
+    "drop": _drop,
     "share_digest": _share_digest,
     "guard": _guard,
     "sign_successor": _sign_successor,

@@ -8,6 +8,7 @@ from typing import Any
 
 from spec.genesis import address_of_key, keccak256, sign_digest
 from spec.notation import (
+    ABSTAIN,
     DECRYPTION_SHARE,
     ENCRYPTED_TRANSACTION,
     GENESIS,
@@ -18,6 +19,7 @@ from spec.notation import (
     RECEIPT,
     REVEAL,
     SHARE_RELEASE,
+    SIGNED_ABSTAIN,
     SIGNED_COMMITMENT,
     SIGNED_KEY_SET,
     SIGNED_RECEIPT,
@@ -905,6 +907,37 @@ class Written:
             self.executed = height
         return self
 
+    def abstained(self, *members: int, height: int | None = None, signer: str | None = None, **changes: Any) -> Written:
+        at = self.height if height is None else height
+        for member in members:
+            message = {"committee_id": ssz_root(KEY_SET, KEYS), "height": at} | changes
+            self.add("abstention", at, SIGNED_ABSTAIN, signed_in(ABSTAIN, message, signer or f"member {member}"))
+        return self
+
+    def dropped(self, *members: int, **changes: Any) -> Written:
+        """The next height, which nobody opens: abstentions, and in the chain what DRP-4 puts in its place."""
+        self.abstained(*(members or (1, 2, 3)))
+        before = self.chain[-1] if self.chain else None
+        genesis_state = {"l1_block": 0, "inbox_index": 0, "timestamp_ms": NETWORK["timestamp_ms"], "round": 0}
+        copied = before or genesis_state | {"executed_height": 0, "state_root": state_root(self.ledger)}
+        self.chain.append(
+            {
+                **copied,
+                "height": self.height,
+                "parent": ssz_root(ORDER_COMMITMENT, before) if before else ssz_root(GENESIS, NETWORK),
+                "committee_id": ssz_root(KEY_SET, KEYS),
+                "key_id": KEYS["key_id"],
+                "batch_root": batch_root([]),
+                "count": 0,
+                "policy_id": 1,
+            }
+            | changes
+        )
+        if self.executed == self.height - 2:
+            execute(self.ledger, self.height - 1, copied["timestamp_ms"], [])
+            self.executed += 1
+        return self
+
     @property
     def data(self) -> bytes:
         end = Record("end", self.height, u64(len(self.records)))
@@ -981,6 +1014,60 @@ def audit_cases() -> Iterator[Case]:
     above = Written().committed(received=[alice], reveal=False)
     yield case("a reveal above a height that has none", above.committed(received=[bob]), "AUD-4")
     yield case("the end record is missing", plain.data[:-53], "AUD-1")
+
+    drops = ("AUD-5", "DRP-1", "DRP-4")
+    lost = Written().committed(received=[alice]).dropped()
+    yield case("a dropped height above one that is open", lost, *drops, refused=False)
+    on = Written().committed(received=[alice]).dropped().committed(received=[bob])
+    yield case("a height built on a dropped one", on, *drops, refused=False)
+    yield case(
+        "the first two heights dropped",
+        Written().dropped().dropped(1, 3, 4).committed(received=[alice]),
+        *drops,
+        refused=False,
+    )
+    yield case("dropped by all four", Written().dropped(1, 2, 3, 4).committed(), *drops, refused=False)
+    back = Written().dropped()
+    back.receipted(alice, 2)
+    yield case("a transaction of a dropped height waits for nothing any more", back, "AUD-5", refused=False)
+    entries = Written().committed(**usual).dropped().committed(**two)
+    yield case("a dropped height between inbox entries", entries, *drops, "FRC-3", refused=False)
+    shut = Written().committed(received=[alice], reveal=False).dropped().committed()
+    yield case("a dropped height above one that is not open yet", shut, *drops, "AUD-4", refused=False)
+    yield case(
+        "too few abstentions above the last height", Written().committed().abstained(1, 2), "AUD-2", refused=False
+    )
+    ahead = Written().committed().abstained(1, 2).abstained(2, 3, 4, height=4)
+    yield case("enough abstentions above a height that is not settled", ahead, "DRP-3", refused=False)
+
+    yield case("two abstentions, and a height above", Written().dropped(1, 2).committed(), "AUD-1")
+    yield case(
+        "what stands for it in the next one's parent has another time",
+        Written().dropped(timestamp_ms=1).committed(),
+        "VOT-2",
+    )
+    yield case(
+        "the next one takes the round that was lost", Written().dropped().committed(received=[alice], round=2), "VOT-8"
+    )
+    yield case("abstentions not by ascending member", Written().abstained(2, 1, 3), "AUD-1")
+    yield case("one member's abstention twice", Written().abstained(1, 2, 2), "AUD-1")
+    yield case("a stranger's abstention", Written().abstained(1, 2).abstained(3, signer="mallory"), "AUD-2")
+    yield case(
+        "an abstention for another committee", Written().abstained(1, 2).abstained(3, committee_id=bytes(32)), "AUD-2"
+    )
+    elsewhere = Written().abstained(1, 2)
+    message = {"committee_id": ssz_root(KEY_SET, KEYS), "height": 2}
+    elsewhere.add("abstention", 1, SIGNED_ABSTAIN, signed_in(ABSTAIN, message, "member 3"))
+    yield case("an abstention for another height", elsewhere, "AUD-2")
+    unsettled = Written().committed(received=[alice]).without("vote").without("vote").without("vote")
+    unsettled = unsettled.without("share").without("share").without("share").without("reveal")
+    yield case("dropped above a height that is not certified", unsettled.dropped(), "DRP-3")
+    turned = Written().committed().abstained(1, 2)
+    turned.receipted(alice, 2)
+    yield case("what waits follows the abstentions", turned, "AUD-1")
+    instead = Written().dropped()
+    instead.add("transaction", 1, ENCRYPTED_TRANSACTION, alice)
+    yield case("a dropped height shows a transaction", instead, "AUD-1")
 
 
 def cases() -> Iterator[Case]:

@@ -9,6 +9,7 @@ from spec.genesis import address_of_key, sign_digest
 from spec.notation import (
     ABSTAIN,
     DECRYPTION_SHARE,
+    DROP_CERTIFICATE,
     ENCRYPTED_TRANSACTION,
     KEY_SET,
     ORDER_CERTIFICATE,
@@ -522,6 +523,106 @@ def certificate_cases() -> Iterator[Case]:
     yield cut
 
 
+def dropping(members: Sequence[int] = (1, 2, 3), height: int = 7, **changes: Any) -> Object:
+    message = {"committee_id": COMMITTEE_ID, "height": height} | changes
+    return {"abstention": message, "signatures": [signed(ABSTAIN, message, f"member {at}") for at in members]}
+
+
+def check_drop_cases() -> Iterator[Case]:
+    def case(title: str, given: Object, *rules: str, refused: bool = True, **changes: Any) -> Case:
+        fields = common() | {"committee_id": to_hex(COMMITTEE_ID), "certificate": ssz(DROP_CERTIFICATE, given)}
+        return Case(
+            operation="check_drop",
+            title=title,
+            requirements=rules or ("DRP-1",),
+            input=fields | changes,
+            refused=refused,
+        )
+
+    yield case("three of four", dropping(), refused=False)
+    yield case("any three", dropping((1, 3, 4)), refused=False)
+    yield case("all four: more than are needed", dropping((1, 2, 3, 4)), refused=False)
+    yield case("with t = n one member is enough", dropping((2,)), refused=False, t="4")
+    yield case("two of four", dropping((1, 2)))
+    yield case("nobody", dropping(()))
+    yield case("with t = 2 of 4 not even all", dropping((1, 2, 3, 4)), t="2")
+    yield case("of another committee", dropping(committee_id=KEY_ID))
+    yield case("one member twice", dropping((1, 2, 2)))
+    yield case("out of order", dropping((1, 3, 2)))
+    foreign = dropping((1, 2))
+    foreign["signatures"].append(signed(ABSTAIN, foreign["abstention"], "mallory"))
+    yield case("a stranger among them", foreign)
+    moved = dropping() | {"signatures": dropping(height=8)["signatures"]}
+    yield case("signatures of another height", moved)
+    vote_instead = dropping((1, 2))
+    vote_instead["signatures"].append(signed(VOTE, vote_for(commitment()), "member 3"))
+    yield case("a vote among them", vote_instead)
+    nothing = dropping((1, 2))
+    nothing["signatures"].append(bytes(65))
+    yield case("a signature that is none", nothing, "SIG-1")
+    cut = case("a byte is missing", dropping(), "SSZ-5")
+    cut.input["certificate"] = cut.input["certificate"][:-2]
+    yield cut
+
+
+def drop_cases() -> Iterator[Case]:
+    below = commitment([transaction("alice")], height=6, round=4, inbox_index=3)
+
+    def case(
+        title: str,
+        *rules: str,
+        refused: bool = True,
+        previous: Object | None = below,
+        given: Object | None = None,
+        settled: int = 6,
+        executed: int = 5,
+        **changes: Any,
+    ) -> Case:
+        key_set = {
+            "committee_id": to_hex(COMMITTEE_ID),
+            "key_id": to_hex(KEY_ID),
+            "policy_id": "2",
+            "start_height": "1",
+            "start_parent": to_hex(GENESIS_ROOT),
+            "start_round": "0",
+            "valid_until": "7",
+        }
+        fields = {name: value for name, value in common().items() if name != "genesis_root"}
+        fields |= {
+            "network": {"genesis_root": to_hex(GENESIS_ROOT), "timestamp_ms": str(TIME_MS)},
+            "key_set": key_set | changes,
+            "certificate": ssz(DROP_CERTIFICATE, dropping() if given is None else given),
+            "previous": None if previous is None else ssz(ORDER_COMMITMENT, previous),
+            "settled": str(settled),
+            "executed": {"height": str(executed), "root": to_hex(STATE_ROOT)},
+        }
+        return Case(operation="drop", title=title, requirements=rules, input=fields, refused=refused)
+
+    yield case("above a batch", "DRP-4", refused=False)
+    empty = commitment(height=6)
+    yield case("above an empty height", "DRP-4", refused=False, previous=empty)
+    yield case("above one that is executed", "DRP-2", "DRP-4", refused=False, executed=6)
+    yield case("one that was certified, or what was built on it", "DRP-2", "DRP-3", refused=False, settled=9)
+    many = dropping((1, 2, 3, 4))
+    yield case("by more abstentions: the same commitment", "DRP-4", refused=False, given=many)
+    first = dropping(height=1)
+    yield case("the very first height", "DRP-4", refused=False, previous=None, given=first, settled=0, executed=0)
+    other = below | {"key_id": labelled("voting/key before")(32), "committee_id": bytes(32)}
+    starts: Json = {"start_height": "7", "start_parent": to_hex(ZERO_HASH)}
+    yield case("the first height of another key: its own round", "DRP-4", refused=False, previous=other, **starts)
+    anew: Json = {"start_height": "7", "start_round": "4", "start_parent": to_hex(ssz_root(ORDER_COMMITMENT, below))}
+    yield case("the first height of a key shared anew", "DRP-4", refused=False, **anew)
+    lost = anew | {"start_round": "5", "start_parent": to_hex(KEY_ID)}
+    yield case("one that starts from what is void: from its round, above what stands", "DRP-4", refused=False, **lost)
+
+    yield case("two abstentions", "DRP-1", given=dropping((1, 2)))
+    yield case("abstentions of the committee before", "DRP-1", previous=other, **starts, committee_id=to_hex(KEY_ID))
+    yield case("the height is executed", "DRP-2", executed=7, settled=7)
+    yield case("the height and the next are executed", "DRP-2", executed=8, settled=8)
+    yield case("the height below is not settled", "DRP-3", settled=5)
+    yield case("the key ended with the height below", "DRP-6", valid_until="6")
+
+
 def share_cases() -> Iterator[Case]:
     made = commitment([transaction("alice")])
     for title, member, data in (
@@ -566,6 +667,10 @@ def guard_cases() -> Iterator[Case]:
         abstained: bool = False,
         elsewhere: Object | None = None,
         successor: Object | None = None,
+        void: Object | None = None,
+        settled: Sequence[Object] = (),
+        abstained_at: int | None = None,
+        **fields: str,
     ) -> Case:
         given = common() | {
             "member": "2",
@@ -577,6 +682,13 @@ def guard_cases() -> Iterator[Case]:
         }
         given |= {} if elsewhere is None else {"other_share": ssz(SIGNED_SHARE, share(elsewhere))}
         given |= {} if successor is None else {"successor": ssz(KEY_SET, successor)}
+        given |= {} if void is None else {"voted": ssz(ORDER_COMMITMENT, void)}
+        given |= {"settled": [ssz(ORDER_COMMITMENT, one) for one in settled]} if settled else {}
+        if abstained_at is not None:
+            message = {"committee_id": COMMITTEE_ID, "height": abstained_at}
+            other = {"message": message, "signature": signed(ABSTAIN, message, "member 2")}
+            given["other_abstention"] = ssz(SIGNED_ABSTAIN, other)
+        given |= fields
         return Case(operation="guard", title=title, requirements=rules, input=given, refused=refused)
 
     to_vote = {"vote": ssz(ORDER_COMMITMENT, made)}
@@ -622,6 +734,66 @@ def guard_cases() -> Iterator[Case]:
     yield case("a share below it", office, to_release, refused=False, checked=made, successor=at_next)
     yield case("a vote at the start of a signed successor", office, to_vote, refused=True, successor=at_this)
     yield case("a share at it", office, to_release, refused=True, checked=made, successor=at_this)
+
+    rules, low = ("SHR-4",), str(height - 2)
+    own: Json = {"checked": made}
+    yield case(
+        "a share above a height abstained at, open",
+        rules,
+        to_release,
+        refused=True,
+        **own,
+        abstained_at=6,
+        executed=low,
+    )
+    yield case("the same, two below", rules, to_release, refused=True, **own, abstained_at=5, executed="4")
+    yield case("the same, executed or dropped by now", rules, to_release, refused=False, **own, abstained_at=6)
+    yield case("a share below a height abstained at", rules, to_release, refused=False, **own, abstained_at=8)
+    yield case("a share above an open height", rules, to_release, refused=False, **own, executed=low)
+    yield case(
+        "a share at the start of the key set, all below executed", rules, to_release, refused=False, **own, start="7"
+    )
+    yield case("the same, the height below open", rules, to_release, refused=True, **own, start="7", executed=low)
+    yield case(
+        "above the start, the one below it executed", rules, to_release, refused=False, **own, start="6", executed=low
+    )
+    yield case(
+        "above the start, the one below it open", rules, to_release, refused=True, **own, start="6", executed="4"
+    )
+    above = commitment([transaction("bob")], height=height + 1, round=6)
+    yield case("an abstention below a share", rules, to_abstain, refused=True, elsewhere=above)
+    yield case("an abstention above a share", rules, to_abstain, refused=False, elsewhere=before)
+    yield case("again, below a share made since", rules, to_abstain, refused=False, abstained=True, elsewhere=above)
+
+    rules, below = ("SHR-5",), commitment(height=height - 1)
+    vain = commitment(parent=ssz_root(ORDER_COMMITMENT, below))
+    voted: Json = {"checked": vain, "voted": vain}
+    yield case("an abstention after a vote for an empty batch", rules, to_abstain, refused=True, **voted)
+    yield case("the same, certified", rules, to_abstain, refused=True, **voted, settled=[vain])
+    yield case("the same, its parent settled", rules, to_abstain, refused=True, **voted, settled=[below])
+    lost: Json = {"checked": None, "voted": vain, "void": vain}
+    instead = commitment(height=height - 1, timestamp_ms=TIME_MS)
+    yield case("its parent was dropped", rules, to_abstain, refused=False, **lost, settled=[instead])
+    yield case("another is certified at its height", rules, to_abstain, refused=False, **lost, settled=[made])
+    yield case("it is not held any more, and nothing settled", rules, to_abstain, refused=True, **lost)
+    yield case(
+        "a vote for an empty batch after an abstention",
+        ("VOT-10",),
+        {"vote": ssz(ORDER_COMMITMENT, vain)},
+        refused=True,
+        abstained=True,
+    )
+
+    end = ("DRP-6",)
+    yield case("an abstention at the last height of a key", end, to_abstain, refused=False, valid_until="7")
+    yield case("an abstention above it", end, to_abstain, refused=True, valid_until="6")
+    rules = ("DRP-5",)
+    named, unnamed = key_set(start_height=height + 1, start_parent=KEY_ID), at_next
+    yield case(
+        "an abstention below a successor that names no parent", rules, to_abstain, refused=False, successor=unnamed
+    )
+    yield case("an abstention at the start of a successor", rules, to_abstain, refused=True, successor=at_this)
+    yield case("below a successor that names its parent", rules, to_abstain, refused=True, successor=named)
 
 
 def key_set(**changes: Any) -> Object:
@@ -672,9 +844,11 @@ def successor_cases() -> Iterator[Case]:
         shares: Sequence[Object] = (),
         known: Object | None = before,
         certified: int | None = None,
+        abstained: Sequence[int] = (),
+        rule: str = "KEY-10",
         **changes: Any,
     ) -> Case:
-        given = {
+        given: Json = {
             "committee_id": to_hex(COMMITTEE_ID),
             "key_id": to_hex(KEY_ID),
             "signed": None if signed is None else ssz(KEY_SET, signed),
@@ -683,7 +857,8 @@ def successor_cases() -> Iterator[Case]:
             "key_set": ssz(KEY_SET, key_set(**changes)),
         }
         given |= {} if certified is None else {"certified": str(certified)}
-        return Case(operation="sign_successor", title=title, requirements=("KEY-10",), input=given, refused=refused)
+        given |= {"abstained": [str(height) for height in abstained]} if abstained else {}
+        return Case(operation="sign_successor", title=title, requirements=(rule,), input=given, refused=refused)
 
     below = [share(5, 3), share(6, 4)]
     yield case("another key", refused=False, shares=below)
@@ -705,6 +880,11 @@ def successor_cases() -> Iterator[Case]:
     yield case("from a height that is certified", refused=True, certified=7, **anew)
     yield case("another key, from below a height that is certified", refused=True, known=None, certified=9)
     yield case("signed before its height was certified", refused=False, signed=key_set(**anew), certified=7, **anew)
+    yield case("another key, abstained below its start", rule="DRP-5", refused=False, abstained=[5, 6])
+    yield case("another key, abstained at its start", rule="DRP-5", refused=True, abstained=[7])
+    yield case("another key, abstained above its start", rule="DRP-5", refused=True, abstained=[5, 9])
+    yield case("the same key, abstained at its parent's height", rule="DRP-5", refused=True, abstained=[6], **anew)
+    yield case("the same key, abstained two below its start", rule="DRP-5", refused=True, abstained=[5], **anew)
 
 
 def adoption_cases() -> Iterator[Case]:
@@ -772,6 +952,8 @@ def cases() -> Iterator[Case]:
     yield from commitment_cases()
     yield from batch_cases()
     yield from certificate_cases()
+    yield from check_drop_cases()
+    yield from drop_cases()
     yield from share_cases()
     yield from guard_cases()
     yield from successor_cases()

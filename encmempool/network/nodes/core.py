@@ -345,7 +345,7 @@ class Core:
         try:
             records = self.follower.drop(certificate)
         except Rejected as error:
-            if error.rule != "DRP-3":  # the height below comes first
+            if error.rule not in ("DRP-3", "DRP-6"):  # the height below comes first; or nothing comes there
                 raise
             return
         if records:

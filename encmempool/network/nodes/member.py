@@ -273,6 +273,12 @@ class MemberCore(Core):
         if done.ready.commitment.height % CHECKPOINT_EVERY == 0:
             for tx_id in [tx_id for tx_id, (transaction, _) in self._held.items() if not self._is_open(transaction)]:
                 self._let_go(tx_id)
+        height = done.ready.commitment.height
+        if self.follower.chain.committee_at(height) is not self.follower.chain.committee_at(height + 1):
+            for waiting in range(height + 1, self.follower.chain.next_height):  # for this height (SHR-4)
+                certificate = self.follower.certificate(waiting)
+                if certificate is not None:
+                    self._release(certificate, out)
         retired = self.retire()
         out.messages += retired.messages
         out.happenings += retired.happenings

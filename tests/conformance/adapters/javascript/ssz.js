@@ -156,6 +156,7 @@ const SIGNED_SHARE = container("SignedShare", { message: DECRYPTION_SHARE, signa
 container("ShareRelease", { share: SIGNED_SHARE, certificate: ORDER_CERTIFICATE });
 const ABSTAIN = container("Abstain", { committee_id: HASH, height: U64 });
 container("SignedAbstain", { message: ABSTAIN, signature: SIGNATURE });
+container("DropCertificate", { abstention: ABSTAIN, signatures: list(SIGNATURE, MAX_MEMBERS) });
 
 const OPENED = container("Opened", { outcome: U8, plaintext_root: HASH });
 container("Reveal", {
