@@ -20,6 +20,7 @@ from spec.notation import (
     RECEIPT,
     STATE,
     TOKEN_BALANCE,
+    U8,
     UNSIGNED_TRANSACTION,
     VOTE,
     ZERO_HASH,
@@ -241,7 +242,7 @@ def branches() -> Iterator[Case]:
 def envelopes() -> Iterator[Case]:
     good = {"first": by_sequencer(commitment()), "second": by_sequencer(commitment(timestamp_ms=TIME_MS + 1))}
     body = ssz_encode(page.KINDS[1], good)
-    wrong = Container("Evidence", {"kind": page.U8, "body": ByteList(1 << 26)})
+    wrong = Container("Evidence", {"kind": U8, "body": ByteList(1 << 26)})
     for title, kind, data, rules in (
         ("a kind that nobody knows", 0, body, ("EVD-1",)),
         ("the first kind after the last", 13, body, ("EVD-1",)),
@@ -301,7 +302,7 @@ def pairs() -> Iterator[Case]:
 
 def shares() -> Iterator[Case]:
     root = ssz_root(KEY_SET, LIMITED)
-    again = {"commitment_root": labelled("evidence/another")(32)}
+    again: dict[str, Any] = {"commitment_root": labelled("evidence/another")(32)}
     two = {"first": share(), "second": share(**again)}
     yield case("two shares at a height", 3, two, "EVD-5", refused=False)
     named = {"committee_id": ssz_root(KEY_SET, SECOND)}
@@ -663,7 +664,7 @@ def questions() -> Iterator[Case]:
     yield question_case("a receipt up to a height of another sequencer", "InclusionQuestion", late, "EVD-12")
 
     asked = {"commitment": in_inbox(), "l1_block": 100}
-    inbox = {"key_sets": [INBOX_KEYS], "network": INBOX}
+    inbox: dict[str, Any] = {"key_sets": [INBOX_KEYS], "network": INBOX}
     yield question_case("an open entry", "ForcedQuestion", asked, "EVD-13", refused=False, **inbox)
     none = {"commitment": by_sequencer(MADE), "l1_block": 100}
     yield question_case("a network without an inbox", "ForcedQuestion", none, "EVD-13")
@@ -753,7 +754,7 @@ def inclusion_answers() -> Iterator[Case]:
 
 
 def other_answers() -> Iterator[Case]:
-    inbox = {"key_sets": [INBOX_KEYS], "network": INBOX}
+    inbox: dict[str, Any] = {"key_sets": [INBOX_KEYS], "network": INBOX}
     forced = ("ForcedQuestion", {"commitment": in_inbox(), "l1_block": 100})
     settles = in_inbox(height=HEIGHT + 1, inbox_index=4)
     yield answer_case(

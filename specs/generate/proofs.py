@@ -92,7 +92,8 @@ def state_at(height: int, nonce: int, balance: int) -> Json:
     """Alice among others, in the order of their addresses."""
     others = [{"address": bytes([at]) * 20, "nonce": at, "balance": 10**18 * at} for at in (16, 80, 144, 200, 248)]
     own = {"address": address("alice"), "nonce": nonce, "balance": balance}
-    pools = sorted(NETWORK["pools"], key=lambda pool: (pool["token0"], pool["token1"]))
+    listed: list[Any] = NETWORK["pools"]
+    pools = sorted(listed, key=lambda pool: (pool["token0"], pool["token1"]))
     accounts = sorted([*others, own], key=lambda account: account["address"])
     balances = [{"token": b"\x70" * 20, "owner": own["address"], "amount": 1000}]
     return {"height": height, "accounts": accounts, "token_balances": balances, "pools": pools}
