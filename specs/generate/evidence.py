@@ -305,7 +305,7 @@ def shares() -> Iterator[Case]:
     again: dict[str, Any] = {"commitment_root": labelled("evidence/another")(32)}
     two = {"first": share(), "second": share(**again)}
     yield case("two shares at a height", 3, two, "EVD-5", refused=False)
-    named = {"committee_id": ssz_root(KEY_SET, SECOND)}
+    named: dict[str, Any] = {"committee_id": ssz_root(KEY_SET, SECOND)}
     yield case("under two key sets with one key", 3, two | {"second": share(**again, **named)}, "EVD-5", refused=False)
     yield case("two shares for one commitment", 3, two | {"second": share(data=b"other")}, "EVD-5")
     yield case("shares at two heights", 3, two | {"second": share(height=HEIGHT + 1, **again)}, "EVD-5")

@@ -90,7 +90,9 @@ def commitment(of: Json, height: int, ids: Sequence[bytes], executed: int, state
 
 def state_at(height: int, nonce: int, balance: int) -> Json:
     """Alice among others, in the order of their addresses."""
-    others = [{"address": bytes([at]) * 20, "nonce": at, "balance": 10**18 * at} for at in (16, 80, 144, 200, 248)]
+    others: list[Json] = [
+        {"address": bytes([at]) * 20, "nonce": at, "balance": 10**18 * at} for at in (16, 80, 144, 200, 248)
+    ]
     own = {"address": address("alice"), "nonce": nonce, "balance": balance}
     listed: list[Any] = NETWORK["pools"]
     pools = sorted(listed, key=lambda pool: (pool["token0"], pool["token1"]))
