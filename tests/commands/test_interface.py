@@ -100,6 +100,8 @@ def test_tree_is_the_documented_one() -> None:
         "devnet down",
         "devnet trade",
         "devnet soak",
+        "scenario run",
+        "inbox post",
         "measure run",
         "measure report",
         "measure arms",
