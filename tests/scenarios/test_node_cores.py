@@ -1874,6 +1874,7 @@ def test_restarts_find_dropped_heights_as_they_were(net):
 
 
 def test_node_that_was_away_takes_a_dropped_height_from_others_net_3(net):
+    """NET-7: abstentions were passed on among the others, and the certificate they make stands in the record."""
     net["auditor"].up = False
     stall(net, *one(net, 0))
     abstain_all(net)
@@ -2043,6 +2044,7 @@ def test_restart_after_a_drop_above_a_height_whose_own_certificate_never_came(ne
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_sequencer_builds_nothing_on_what_is_void_seq_15(net, restarted):
+    """SEQ-15: the last commitment is not dropped yet, but built on one that is."""
     lost = [stall(net, *one(net, person)) for person in range(2)]
     for node in net.up():
         for signed in abstentions(net, 1):
