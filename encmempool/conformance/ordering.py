@@ -198,8 +198,8 @@ def _sequencer(given: Json) -> Sequencer:
 def inbox_of(entries: Sequence[str], *, head: int) -> KnownInbox:
     """Raises Rejected FRC-1 for entries that do not follow one another."""
     inbox = KnownInbox(head=head)
-    for entry in entries:
-        inbox.add(InboxEntry.decode(_bytes(entry)))
+    for entry in [InboxEntry.decode(_bytes(entry)) for entry in entries]:
+        inbox.add(entry)
     return inbox
 
 

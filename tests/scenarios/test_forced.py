@@ -9,6 +9,7 @@ from encmempool.errors import Rejected
 from encmempool.forced import MAX_SETTLED, KnownInbox, StoredInbox
 from encmempool.genesis import DEADLINES
 from encmempool.network.local import LocalNetwork
+from encmempool.network.rotation import Change, rotate
 from encmempool.reveal import Follower
 from encmempool.store import MemoryStore
 from encmempool.types import InboxEntry, Proposal
@@ -190,6 +191,35 @@ def test_sequencer_keeps_to_its_parents_block_and_stops_where_it_could_miss_an_e
     chain.inbox.head += 1
     *_, sent = world.network.sequencer.commit(now_ms=world.clock())
     assert Proposal.decode(sent.message).commitment.message.l1_block == block
+
+
+def test_height_seen_more_than_the_lag_too_late_is_lost_until_another_sequencer_takes_over_frc_2(world, chain):
+    """Nothing of it was certified, so the successor's commitment stands in its place, and settles the same entry."""
+    world.run_height()
+    entry = transfer(world)
+    chain.post(entry)
+    chain.pass_blocks(WINDOW)
+    lost = world.network.commit()
+    chain.pass_blocks(LAG + 1)
+    with pytest.raises(Rejected, match="FRC-2"):
+        world.network.reveal()
+    with pytest.raises(Rejected, match="FRC-2"):
+        world.restart().reveal()
+    rotate(world.network, Change(new_sequencer=True), random=world.random)
+    proposal = world.network.commit()
+    assert (proposal.commitment.message.height, proposal.forced) == (lost.commitment.message.height, (entry,))
+    (executed,) = world.network.reveal()
+    assert [receipt.code for receipt in executed.receipts] == ["executed"]
+    assert audit.verify(audit.export(world.network)).transactions == 1
+
+
+def test_vote_given_in_time_is_sent_again_whatever_the_head_is_now_frc_2(world, chain):
+    chain.pass_blocks(20)
+    honest = world.network.commit()
+    seat = world.network.seats[0]
+    *_, sent = seat.member.vote(honest, now_ms=world.clock())
+    chain.pass_blocks(LAG + 1)
+    assert seat.member.vote(honest, now_ms=world.clock())[-1] == sent
 
 
 def test_inadmissible_entries_are_passed_over_and_hold_up_nobody_frc_6(world, chain):
