@@ -42,6 +42,7 @@ from encmempool.types import (
     Abstain,
     BatchList,
     DecryptionShare,
+    DropCertificate,
     Erasure,
     OrderCertificate,
     Proposal,
@@ -2034,6 +2035,7 @@ def test_restarts_find_dropped_heights_as_they_were(net):
 
 
 def test_node_that_was_away_takes_a_dropped_height_from_others_net_3(net):
+    """NET-7: abstentions were passed on among the others, and the certificate they make stands in the record."""
     net["auditor"].up = False
     stall(net, *one(net, 0))
     abstain_all(net)
@@ -2076,3 +2078,153 @@ def test_history_with_a_dropped_height_is_verified_from_outside(world):
     report = audit.verify(history)
     assert (report.heights, report.executed_height, report.dropped, report.transactions) == (3, 3, (2,), 2)
     assert report.pending == 1
+
+
+def only_proposals(net):
+    """Everybody gets to see what is committed, and hears nothing that others say of it."""
+    net.letters = deque(letter for letter in net.letters if letter.endpoint == "propose")
+    for letter in tuple(net.letters):
+        net.deliver(letter)
+    net.letters.clear()
+
+
+def abstentions(net, height, members=(1, 2, 3)):
+    message = Abstain(committee_id=net.world.committee.committee_id, height=height)
+    return [
+        SignedAbstain(message=message, signature=net.world.sign(net.world.member_identity(index), message))
+        for index in members
+    ]
+
+
+def drop_of(net, height, members=(1, 2, 3)):
+    signed = abstentions(net, height, members)
+    return DropCertificate(abstention=signed[0].message, signatures=tuple(one.signature for one in signed))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_empty_batch_that_members_voted_for_is_not_given_up_shr_5(net, restarted):
+    """Else its certificate and the abstentions could both be complete: some execute it, others what DRP-4 derives."""
+    net.commit()
+    only_proposals(net)
+    if restarted:
+        for node in net.members:
+            node.restart()
+        net.letters.clear()
+    abstain_all(net)
+    assert not any(node.told("abstained") for node in net.up())
+    net.settle(1)
+    net.require_agreement()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_empty_batch_built_on_a_dropped_height_is_given_up_as_well_shr_5(net, restarted):
+    net.commit(*one(net, 0))
+    net.commit()
+    only_proposals(net)
+    abstain_all(net)
+    if restarted:
+        net.letters.clear()
+        for node in net.members:
+            for signed in abstentions(net, 1):
+                node.act(node.core.take_abstention, signed)
+            node.restart()
+            node.core.head = 2
+        net.letters.clear()
+    else:
+        net.deliver_all()
+    assert all(node.core.follower.chain.certified == 1 for node in net.members)
+    abstain_all(net)
+    net.settle(2)
+    net.run(*one(net, 1))
+    net.require_agreement()
+
+
+def test_certificate_and_drop_of_an_empty_batch_need_one_member_too_many_shr_5(net):
+    """Whoever of four votes for it never abstains, restarted or not: three votes leave one abstention."""
+    proposal = net.commit()
+    only_proposals(net)
+    for node in net.members:
+        role = node.core.member_of(node.core.follower.committee)
+        assert role.vote(proposal, now_ms=net.clock())
+        assert refusal(role.abstain, 1) == "SHR-5"
+
+
+def test_height_dropped_below_dropped_ones_derives_them_anew_drp_3(net):
+    proposals = [net.commit(*one(net, person)) for person in range(3)]
+    net.letters.clear()
+    node = net["auditor"]
+    follower = node.core.follower
+    for proposal in proposals:
+        node.core._perform(follower.propose(proposal))
+    for proposal in proposals[:2]:
+        node.core._perform(follower.certify(certificate_of(net, proposal.commitment.message)))
+    for height in (3, 1, 2):
+        node.core._perform(follower.drop(drop_of(net, height)))
+    chain = [follower.chain.at(height).commitment for height in (1, 2, 3)]
+    assert [below.root for below in chain[:2]] == [above.parent for above in chain[1:]]
+    assert follower.chain.next_height == 4
+    follower.advance()
+    assert (follower.latest.height, follower.latest.commitment) == (3, chain[2])
+    node.restart()
+    assert node.core.follower.latest.root == follower.latest.root
+    assert node.core.follower.latest.commitment == chain[2]
+
+
+def test_uncertified_commitment_in_place_of_a_dropped_height_is_not_settled_drp_3(net):
+    """A height stays dropped, and is open until what is below it is settled."""
+    proposals = [net.commit(*one(net, person)) for person in range(3)]
+    net.letters.clear()
+    follower = net["auditor"].core.follower
+    for proposal in proposals:
+        follower.propose(proposal)
+    for proposal in proposals[:2]:
+        follower.certify(certificate_of(net, proposal.commitment.message))
+    follower.drop(drop_of(net, 3))
+    follower.drop(drop_of(net, 1))
+    assert follower.chain.next_height == 2
+    assert not follower._is_settled(3)
+    assert refusal(follower.drop, drop_of(net, 3)) == "DRP-3"
+    follower.drop(drop_of(net, 2))
+    assert follower._is_settled(3)
+
+
+def test_restart_after_a_drop_above_a_height_whose_own_certificate_never_came(net):
+    """A certificate for what is built on it stood for it, and is void since."""
+    first, second = net.commit(*one(net, 0)), net.commit(*one(net, 1))
+    net.letters.clear()
+    node = net["auditor"]
+    follower = node.core.follower
+    for proposal in (first, second):
+        node.core._perform(follower.propose(proposal))
+    node.core._perform(follower.certify(certificate_of(net, second.commitment.message)))
+    node.core._perform(follower.drop(drop_of(net, 2)))
+    node.restart()
+    chain = node.core.follower.chain
+    assert (chain.next_height, chain.at(2).commitment) == (3, follower.chain.at(2).commitment)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_sequencer_builds_nothing_on_what_is_void_seq_15(net, restarted):
+    """SEQ-15: the last commitment is not dropped yet, but built on one that is."""
+    lost = [stall(net, *one(net, person)) for person in range(2)]
+    for node in net.up():
+        for signed in abstentions(net, 1):
+            node.act(node.core.take_abstention, signed)
+    net.letters.clear()
+    if restarted:
+        net.sequencer.restart()
+        net.letters.clear()
+    assert refusal(net.sequencer.order.commit) == "SEQ-5"
+    statuses = [net.sequencer.order.status(p.transactions[0].tx_id, net.sequencer.core.history) for p in lost]
+    assert [(status.state, status.height) for status in statuses] == [("dropped", 1), ("dropped", 2)]
+    abstain_all(net)
+    net.settle(2)
+    assert net.run(*one(net, 2)).commitment.message.height == 3
+    net.require_agreement()
+
+
+def test_height_above_the_end_of_the_key_is_not_given_up_drp_6(net):
+    core = net["member-1"].core
+    role = core.member_of(core.follower.committee)
+    end = role.committee.key_set.valid_until
+    assert refusal(role.abstain, end + 1) == "DRP-6"
