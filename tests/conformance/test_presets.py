@@ -93,8 +93,9 @@ def test_deadlines_equal_the_presets() -> None:
 
 
 def test_settlement_parameters_equal_the_presets_in_page_and_code() -> None:
-    assert asdict(Parameters()) == PRESETS["settlement"]
-    assert build.load("settlement").PARAMETERS == PRESETS["settlement"]
+    presets = {name: int(value) for name, value in PRESETS["settlement"].items()}
+    assert asdict(Parameters()) == presets
+    assert presets == build.load("settlement").PARAMETERS
 
 
 def test_scheme_numbers_equal_the_presets() -> None:
