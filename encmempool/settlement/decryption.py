@@ -36,7 +36,7 @@ from threshold.setup.punctured import size_bytes
 FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 TRANSACTION_GAS_LIMIT = 1 << 24
 """EIP-7825."""
-MAX_BATCH = {"tdh2": 512, "ibe": 2**32 - 1, "simple-bte": 256, "fptx": 512}
+LARGEST_BATCH = {"tdh2": 512, "ibe": 2**32 - 1, "simple-bte": 256, "fptx": 512}
 """What the contracts take, by scheme."""
 MAX_TDH2_BYTES = 1 << 15
 """Of a share or batch key."""
@@ -277,8 +277,8 @@ def verify_batch_key(key_id: bytes, material: PublicMaterial, batch: Batch, batc
 
 def _checked_name(material: PublicMaterial, batch: Batch) -> str:
     name = scheme_name(material.scheme)
-    if len(batch) > MAX_BATCH[name]:
-        raise ValueError(f"a batch of {len(batch)} is longer than the contract's {MAX_BATCH[name]}")
+    if len(batch) > LARGEST_BATCH[name]:
+        raise ValueError(f"a batch of {len(batch)} is longer than the contract's {LARGEST_BATCH[name]}")
     return name
 
 

@@ -1,7 +1,7 @@
 """Which contracts with which parameters make the settlement of one network.
 
 The contracts name each other and nobody can change that later, so each is created knowing the addresses that the others
-are about to get: a deployer's next ones in a row.
+are about to get: a deployer's next ones in a row. STL-33 to STL-37 hold for the parameters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import rlp
 from encmempool.ethereum import keccak256
 from encmempool.settlement.compile import CONTRACTS, Artifact
 from encmempool.settlement.leaves import leaves
-from encmempool.types import Genesis
+from encmempool.types import Deadlines, Genesis
 
 ETHER = 10**18
 GWEI = 10**9
@@ -71,6 +71,14 @@ class Parameters:
         if not 0 <= self.reward_bps + self.pool_bps <= 10_000:
             raise ValueError("reward_bps and pool_bps are shares of 10,000 together")
 
+    def check_deadlines(self, deadlines: Deadlines) -> None:
+        """ValueError where these of the genesis let parties off before they can be accused (STL-34)."""
+        latest = max(deadlines.include_l1_blocks, deadlines.reveal_l1_blocks)
+        if self.unbonding_blocks <= self.challenge_blocks + latest:
+            raise ValueError(
+                "unbonding_blocks must exceed the genesis' deadlines and the time in which they can be asked for"
+            )
+
 
 def contract_address(deployer: bytes, nonce: int) -> bytes:
     """Of the contract that an account creates with its nonce-th transaction."""
@@ -88,10 +96,7 @@ def creations(
     at = {name: contract_address(deployer, nonce + position) for position, name in enumerate(CONTRACTS)}
     deadlines = genesis.deadlines
     p = parameters
-    if p.unbonding_blocks <= p.challenge_blocks + max(deadlines.include_l1_blocks, deadlines.reveal_l1_blocks):
-        raise ValueError(
-            "unbonding_blocks must exceed the genesis' deadlines and the time in which they can be asked for"
-        )
+    p.check_deadlines(deadlines)
     arguments = {
         "registry": (leaves(genesis),),
         "collateral": (

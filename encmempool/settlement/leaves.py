@@ -1,4 +1,7 @@
-"""Protocol objects as the contracts take them: leaves of containers, signatures in three parts, branches."""
+"""Protocol objects as the contracts take them: leaves of containers, signatures in three parts, branches.
+
+STL-1 to STL-5 and STL-7, as specs/settlement.md has them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from encmempool.types import (
     SignedReceipt,
     State,
 )
+from threshold.errors import Rejected
 
 Leaves = tuple[bytes, ...]
 Signature = tuple[int, int, int]
@@ -22,6 +26,9 @@ Promise = tuple[Leaves, Leaves, bytes]
 Posting = tuple[Leaves, Signature, tuple[Signature, ...]]
 
 _BATCH_DEPTH = MAX_BATCH.bit_length() - 1
+BATCH_INDEX = 2 << _BATCH_DEPTH
+ACCOUNTS_INDEX = 10 << STATE_DEPTH
+"""Generalized indices of the first id under a `batch_root`, and of the first account under a `state_root`."""
 
 
 def leaves(message: SszObject) -> Leaves:
@@ -64,6 +71,27 @@ def account_branch(state: State, address: bytes) -> tuple[int, Leaves]:
     height, _, tokens, pools = leaves(state)
     branch = *_branch(roots, position, STATE_DEPTH), uint_chunk(len(roots)), height, hash_pair(tokens, pools)
     return position, branch
+
+
+def check_branch(first: int, leaf: bytes, position: int, branch: Sequence[bytes], root: bytes) -> int:
+    """The generalized index of a leaf, if the contracts take its branch: to see that before paying for a call.
+
+    first    BATCH_INDEX or ACCOUNTS_INDEX
+
+    Raises Rejected STL-5.
+    """
+    index = first + position
+    if position >= 1 << (_BATCH_DEPTH if first == BATCH_INDEX else STATE_DEPTH):
+        raise Rejected("STL-5", f"the list has no position {position}")
+    if len(branch) != index.bit_length() - 1:
+        raise Rejected("STL-5", f"the branch has {len(branch)} siblings instead of {index.bit_length() - 1}")
+    node, place = leaf, index
+    for sibling in branch:
+        node = hash_pair(sibling, node) if place & 1 else hash_pair(node, sibling)
+        place >>= 1
+    if node != root:
+        raise Rejected("STL-5", "the branch leads to another root")
+    return index
 
 
 def exit_address(user: bytes) -> bytes:

@@ -5,6 +5,7 @@ import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import asdict
 from enum import Enum
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import threshold
 from encmempool import genesis, keysets, types
 from encmempool.ordering import Policy
 from encmempool.reveal import Outcome
+from encmempool.settlement.deployment import Parameters
 from specs import build
 from threshold.hashing import Tag
 from threshold.schemes.registry import SCHEMES, load_scheme
@@ -88,6 +90,12 @@ def test_table_rows_are_read_in_every_spelling() -> None:
 
 def test_deadlines_equal_the_presets() -> None:
     assert genesis.DEADLINES.to_json() == PRESETS["deadlines"]
+
+
+def test_settlement_parameters_equal_the_presets_in_page_and_code() -> None:
+    presets = {name: int(value) for name, value in PRESETS["settlement"].items()}
+    assert asdict(Parameters()) == presets
+    assert presets == build.load("settlement").PARAMETERS
 
 
 def test_scheme_numbers_equal_the_presets() -> None:

@@ -1,4 +1,4 @@
-"""Exits: what is paid against a final state, and that nothing is paid twice."""
+"""Exits: what is paid against a final state, and that nothing is paid twice: STL-7, STL-32."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """Challenges on chain: what can be asked and when, what answers it, and who pays.
 
-Holds EVD-6 and EVD-12 to EVD-15 for the contract.
+Holds EVD-6 and EVD-12 to EVD-15 for the contract, and STL-20 to STL-25 and STL-38.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from encmempool.settlement.leaves import account_branch, batch_branch, leaves, p
 from encmempool.settlement.rehearsal import RICH, Network, Rehearsal
 from encmempool.ssz import merkleize
 from encmempool.types import Abstain, Account, Deadlines
+from specs import build
 from threshold.schemes.registry import SCHEMES, load_scheme
 
+page = build.load("settlement")
 RECEIPT, ENTRY, REVEAL, EARLY_SHARE = 1, 2, 4, 8
 BALANCE = 10**18
 
@@ -954,6 +957,65 @@ def test_stall_extends_windows_to_a_limit(overdue, refused):
         case.conclude()
     world.chain.advance(1)
     case.conclude()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_end_where_the_page_computes_it_stl_25(overdue, refused, seed):
+    case, world, p, random = overdue, overdue.world, overdue.world.parameters, Random(seed)
+    commitments = [case.commitment]
+    for _ in range(3):
+        commitments.append(case.network.commitment(commitments[-1]))
+        world.post(commitments[-1])
+    world.chain.advance(11)
+    case.receipt = case.network.receipt(case.transaction, include_by_l1_block=world.chain.block() - 1)
+    case.challenge()
+    opened, ended = world.chain.block(), False
+
+    def ends():
+        stalls = [world.challenges.get("stalls", at) for at in range(world.challenges.get("stall_count"))]
+        known = [page.Stall(began, end or None) for began, end in stalls]
+        return page.extended(opened, opened + p.answer_blocks, known, p.stall_blocks, world.chain.block())
+
+    def wait(blocks):
+        for _ in range(blocks):
+            if world.chain.block() > ends():
+                return True
+            with refused("window"):
+                case.conclude()
+            world.chain.advance(1)
+        return world.chain.block() > ends()
+
+    for commitment in commitments:
+        case.commitment = commitment
+        ended = ended or wait(random.randrange(1, 12))
+        ask(case, 1)
+        ask(case, 2)
+        ended = ended or wait(random.choice([2, 9, p.stall_blocks + 5]))
+        answer = random.random() < 0.7 and world.challenges.get("challenges", REVEAL, commitment.root, member(case, 1))
+        if answer and world.chain.block() <= answer[2]:
+            answer_share(case, 1, case.network.share(commitment, 1))
+    assert ended or wait(p.answer_blocks + p.stall_blocks * len(commitments))
+    case.conclude()
+
+
+def member(case, number):
+    return case.network.members[number - 1].address
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_commitment_is_posted_as_late_as_the_page_allows_stl_24(case, refused, late):
+    world, p, deadlines = case.world, case.world.parameters, case.network.genesis.deadlines
+    latest = page.latest_posting(case.deadline, deadlines.include_l1_blocks, p.posting_blocks, [], p.stall_blocks, 0)
+    case.to(latest + late)
+    including = case.including()
+    world.post(including)
+    assert page.may_be_asked(case.deadline, p.challenge_blocks, world.chain.block())
+    case.challenge()
+    if late:
+        with refused("EVD-15"):
+            case.include(including)
+    else:
+        case.include(including)
 
 
 def test_old_stall_does_not_extend_a_window(overdue):

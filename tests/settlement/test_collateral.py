@@ -1,4 +1,7 @@
-"""Bonds on chain: who may touch them, where slashed ether goes, and that none of it is ever made or lost."""
+"""Bonds on chain: who may touch them, where slashed ether goes, and that none of it is ever made or lost.
+
+Holds STL-26 to STL-29.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from encmempool.settlement.compile import compile_file, load
 from encmempool.settlement.rehearsal import RICH, Contract, Reverted
+from specs import build
 
 JUDGE, CHALLENGES, STRANGER, FUNDER = (bytes([each]) * 20 for each in (0xA1, 0xA2, 0xA3, 0xA4))
 PARTY, REPORTER, USER, COLD = (bytes([each]) * 20 for each in (0xB1, 0xB2, 0xB3, 0xB4))
@@ -178,6 +182,32 @@ def test_compensation_that_the_bond_is_too_short_for_comes_from_the_offenders_ow
     assert bonds.get("claimable", COLD) == 100
     assert bonds.get("pool", PARTY) == pool - COMPENSATION
     check_books(bonds)
+
+
+@pytest.mark.parametrize("harmed", [NOBODY, USER])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("bond", [0, 1, 249, 250, 777, 1_000, 1_001, 12_345])
+def test_what_is_slashed_is_split_as_on_the_page_stl_27(evm, bond, whole, harmed):
+    bonds = Bonds(evm)
+    schedule = {
+        "penalty": PENALTY,
+        "compensation": COMPENSATION,
+        "reward_bps": REWARD_BPS,
+        "pool_bps": POOL_BPS,
+    }
+    left, pool, burnt, reward, compensation = bond, 0, 0, 0, 0
+    if bond:
+        bonds.send("deposit", PARTY, sender=FUNDER, wei=bond)
+    for _ in range(3):
+        expected = build.load("settlement").split(left, whole, harmed != NOBODY, pool, schedule)
+        bonds.slash(whole=whole, harmed=harmed)
+        left, pool, burnt = left - expected.taken, expected.pool, burnt + expected.burnt
+        reward, compensation = reward + expected.reward, compensation + expected.compensation
+        found = {name: bonds.get(name, PARTY) for name in ("bond", "pool")}
+        assert found == {"bond": left, "pool": pool}
+        assert bonds.get("burnt") == burnt
+        assert (bonds.get("claimable", REPORTER), bonds.get("claimable", USER)) == (reward, compensation)
+        check_books(bonds)
 
 
 def test_offender_that_harms_and_reports_itself_loses_what_is_burnt(bonds):

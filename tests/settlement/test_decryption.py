@@ -1,4 +1,7 @@
-"""The contracts that check decryption, on anvil, against the schemes themselves."""
+"""The contracts that check decryption, on anvil, against the schemes themselves.
+
+Holds STL-39 to STL-41.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Parameters that make no sense, addresses foretold, and what the contracts are handed."""
+"""Parameters that make no sense, addresses foretold, and what the contracts are handed.
+
+Holds STL-33 to STL-37.
+"""
 
 from __future__ import annotations
 

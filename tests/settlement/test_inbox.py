@@ -1,4 +1,4 @@
-"""The inbox on chain: full bytes in order, at a price, and who has to settle them."""
+"""The inbox on chain: full bytes in order, at a price, and who has to settle them: STL-30, STL-31."""
 
 from __future__ import annotations
 

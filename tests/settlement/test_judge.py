@@ -1,6 +1,6 @@
 """Offline evidence on chain: who is convicted, and everything next to it that convicts nobody.
 
-Holds EVD-2 to EVD-5, EVD-10, EVD-11, EVD-16 and EVD-17 for the contract.
+Holds EVD-2 to EVD-5, EVD-10, EVD-11, EVD-16 and EVD-17 for the contract, and STL-16, STL-18 and STL-19.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The contracts' hash trees and signatures are the package's own: SSZ-1, SSZ-7, SIG-1."""
+"""The contracts' hash trees and signatures are the package's own: SSZ-1, SSZ-7, SIG-1.
+
+The vectors of specs/settlement.md are put to the contracts too: STL-1 to STL-5.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from encmempool.conformance.values import from_hex
+from encmempool.conformance.vectors import load as load_vectors
 from encmempool.errors import EnvironmentProblem
 from encmempool.identity import Identity, recover
 from encmempool.settlement import compile as compilation
@@ -31,8 +36,10 @@ from encmempool.types import (
     Vote,
     signing_digest,
 )
+from specs import build
 from threshold.errors import Rejected
 
+notation, page = map(build.load, ("notation", "settlement"))
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SOURCES = Path(compilation.__file__).with_name("contracts")
 WORDS = st.binary(min_size=32, max_size=32)
@@ -144,6 +151,62 @@ def test_signature_recovers_its_signer_in_one_form_only(exposed, vote, genesis_r
     assert exposed.get("recover", digest, (r, s, 55 - v)) != signer.address
     with pytest.raises(Reverted, match="SIG-1"):
         exposed.get("recover", digest, (r, ORDER - s, 55 - v))
+
+
+SIZES_BY_NAME = {kind.__name__: size for kind, size in SIZES.items()}
+
+
+def cases_of(operation, suits=lambda case: True):
+    chosen = [case for case in load_vectors(page="settlement") if case.operation == operation and suits(case)]
+    return [pytest.param(case, id=case.id) for case in chosen]
+
+
+@pytest.mark.parametrize(
+    "case", cases_of("leaves", lambda case: case.output is not None and case.input["type"] in SIZES_BY_NAME)
+)
+def test_leaves_of_a_vector_have_its_root_stl_1(exposed, case):
+    name, made = case.input["type"], [from_hex(leaf) for leaf in case.output["leaves"]]
+    assert len(made) == SIZES_BY_NAME[name] == page.LEAVES[name]
+    assert exposed.get(f"root{len(made)}", made) == from_hex(case.output["root"])
+
+
+@pytest.mark.parametrize("case", cases_of("recover", lambda case: len(from_hex(case.input["signature"])) == 65))
+def test_signature_of_a_vector_is_taken_or_refused_stl_3(exposed, case):
+    encoded = from_hex(case.input["signature"])
+    if case.output is not None:
+        digest = from_hex(case.output["digest"])
+        parts = tuple(int(case.output[name]) for name in "rsv")
+        assert exposed.get("recover", digest, parts) == from_hex(case.output["signer"])
+        return
+    with pytest.raises(Reverted, match="SIG-1"):
+        exposed.get("recover", bytes(32), page.parts_of(encoded))
+
+
+@pytest.mark.parametrize("case", cases_of("check_branch"))
+def test_branch_of_a_vector_leads_where_the_page_says_stl_5(exposed, case):
+    given = case.input
+    first, width = {"batch": (2 << 12, 1 << 12), "accounts": (10 << 24, 1 << 24)}[given["list"]]
+    position, branch = int(given["position"]), [from_hex(sibling) for sibling in given["branch"]]
+    try:
+        root = exposed.get("branch_root", from_hex(given["leaf"]), first + position, branch)
+    except Reverted:
+        root = b""
+    leads = position < width and root == from_hex(given["root"])
+    assert leads == (case.output is not None)
+
+
+@QUICK
+@given(WORDS)
+def test_leaf_is_read_or_refused_as_on_the_page_stl_2(exposed, leaf):
+    for each in (leaf, leaf[:8] + bytes(24), leaf[:20] + bytes(12), leaf[:9] + bytes(23)):
+        for name, read in (("to_uint", page.read_integer), ("to_address", page.read_address)):
+            try:
+                expected = read(each)
+            except notation.Refused as error:
+                with pytest.raises(Reverted, match=error.rule):
+                    exposed.get(name, each)
+            else:
+                assert exposed.get(name, each) == expected
 
 
 HALF = ORDER // 2

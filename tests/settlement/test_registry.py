@@ -1,15 +1,21 @@
-"""The registry of key sets on chain: KEY-1, KEY-2, KEY-4 to KEY-6, KEY-8, KEY-9, KEY-11, KEY-12."""
+"""The registry of key sets on chain: KEY-1, KEY-2, KEY-4 to KEY-6, KEY-8, KEY-9, KEY-11, KEY-12.
+
+Holds STL-4 and STL-6, and STL-8 to STL-10.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from encmempool.settlement.leaves import leaves, signatures
 from encmempool.settlement.rehearsal import Network, Rehearsal
 from encmempool.types import ZERO_HASH
+from specs import build
 
+notation, page = map(build.load, ("notation", "settlement"))
 COMMITTEE = (
     *("sequencer", "epoch", "scheme", "n", "t", "quorum", "start_height", "end", "key_id", "rounds", "start_round"),
     *("policy_id", "registered_at"),
@@ -239,6 +245,27 @@ def test_key_set_of_another_network_is_refused_even_with_its_signatures(world, b
     key_set = replace(world.network.successor(world.network.first))
     with refused("CRT-3"):
         world.register(key_set, foreign.all_sign(key_set, world.network.members[:3]))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_signers_are_counted_as_on_the_page_stl_6(world, refused, seed):
+    network, random = world.network, Random(seed)
+    digest = random.randbytes(32)
+    parties = [*network.members, network.user]
+    chosen = random.choices(parties, k=random.randrange(5)) if seed % 2 else random.sample(parties[:4], k=3)
+    if seed % 3:
+        chosen.sort(key=parties.index)
+    signed = [party.sign(digest) for party in chosen]
+    arguments = network.first.root, digest, list(signatures(signed))
+    try:
+        expected = page.count_signers(network.first.members, digest, signed)
+    except notation.Refused as error:
+        with refused(error.rule):
+            world.registry.get("signers", *arguments)
+    else:
+        assert world.registry.get("signers", *arguments) == expected
+    quorum = world.registry.get("committee", network.first.root)[5]
+    assert quorum == page.quorum(network.first.n, network.first.t)
 
 
 def test_signers_reverts_for_the_second_form_of_a_signature_sig_1(world, refused):

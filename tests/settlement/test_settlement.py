@@ -1,4 +1,7 @@
-"""Commitments on chain: what is posted, what becomes final, and what holds it up."""
+"""Commitments on chain: what is posted, what becomes final, and what holds it up.
+
+Holds STL-11 to STL-17.
+"""
 
 from __future__ import annotations
 
