@@ -270,6 +270,15 @@ def test_equivocation_without_a_bond_delays_nothing(world):
     world.settlement.send("finalize", 2, sender=world.anybody)
 
 
+@pytest.mark.parametrize("kind", ["receipts", "shares", "successors"])
+def test_other_faults_delay_nothing_stl_16(world, kind):
+    (first,) = world.network.chain(1)
+    world.post(first)
+    show(world, kind, *pair(world, kind))
+    world.chain.advance(world.parameters.finality_blocks)
+    world.settlement.send("finalize", 1, sender=world.anybody)
+
+
 def test_bond_that_is_being_withdrawn_is_lost_all_the_same(world):
     network = world.network
     member = network.members[0]

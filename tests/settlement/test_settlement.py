@@ -327,6 +327,34 @@ def test_height_that_cannot_be_dropped_stays(world, refused):
         world.drop(chain[0])
 
 
+def test_first_height_is_not_dropped_stl_13(world, refused):
+    """There is no commitment below it."""
+    below, abstained = (bytes(32),) * 13, world.network.abstentions(1)
+    with refused("not posted"):
+        world.settlement.send("drop", below, world.network.first.root, abstained, sender=world.anybody)
+
+
+def test_hold_is_renewed_from_the_lower_height_on_stl_12(world, refused):
+    network, p = world.network, world.parameters
+    chain = network.chain(3)
+    world.post(*chain)
+
+    def equivocate(member, commitment):
+        vote, signer = network.vote(commitment), network.members[member]
+        for each in (vote, replace(vote, commitment_root=b"\1" * 32)):
+            yield from network.signed(signer, each)
+
+    world.judge.send("convict_votes", *equivocate(0, chain[1]), sender=world.anybody)
+    world.chain.advance(p.finality_blocks - 1)
+    world.judge.send("convict_votes", *equivocate(1, chain[2]), sender=world.anybody)
+    world.chain.advance(p.finality_blocks - 1)
+    finalize(world, 1)
+    with refused("delay"):
+        finalize(world, 2)
+    world.chain.advance(1)
+    finalize(world, 3)
+
+
 def test_certificate_of_what_was_dropped_halts_nothing(world, refused):
     network = world.network
     chain = network.chain(2)
