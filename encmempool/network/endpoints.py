@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 from encmempool.errors import Malformed
 from encmempool.evidence import Evidence
-from encmempool.forced import InboxEntry
 from encmempool.json_form import COMPONENTS, decimal, decimal_schema, hex_schema, hexadecimal, json_schemas
 from encmempool.network.ceremonies import CeremonyState, SignedCeremonyMessage, SignedPlan
 from encmempool.network.wire import (
@@ -36,6 +35,7 @@ from encmempool.status import STATUS_SCHEMA
 from encmempool.types import (
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     KeySet,
     OrderCertificate,
     Proposal,

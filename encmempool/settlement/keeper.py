@@ -20,7 +20,6 @@ from encmempool.evidence import (
     ConflictingVotes,
     Evidence,
 )
-from encmempool.forced import InboxEntry
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.settlement.l1 import Reverted
@@ -28,6 +27,7 @@ from encmempool.settlement.leaves import batch_branch, leaves, posting, promise,
 from encmempool.settlement.site import Contracts
 from encmempool.types import (
     EncryptedTransaction,
+    InboxEntry,
     OrderCertificate,
     Proposal,
     SignedAbstain,

@@ -27,7 +27,7 @@ from encmempool.evidence import (
     WrongShare,
     examine,
 )
-from encmempool.forced import InboxEntry, StoredInbox
+from encmempool.forced import StoredInbox
 from encmempool.home import Home
 from encmempool.keysets import Committee
 from encmempool.mempool import MAX_UNEXECUTED, StateAt, StateView
@@ -51,6 +51,7 @@ from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
     Genesis,
+    InboxEntry,
     OrderCertificate,
     OrderCommitment,
     Proposal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from encmempool.committee import PROPOSAL, UNSIGNED
-from encmempool.forced import InboxEntry, StoredInbox, known_entry
+from encmempool.forced import StoredInbox, known_entry
 from encmempool.network.wire import HeightOutcomes, HeightRecord
 from encmempool.reveal import CERTIFICATE, REVEAL, SHARE
 from encmempool.sequencer import DROP, RECEIPT, RECEIPT_OF, TRANSACTION
@@ -13,6 +13,7 @@ from encmempool.store import Records
 from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
+    InboxEntry,
     OrderCertificate,
     Proposal,
     Reveal,

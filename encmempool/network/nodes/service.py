@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 from encmempool import genesis as genesis_file
 from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected, StorageError
-from encmempool.forced import InboxEntry
 from encmempool.identity import recover_signer
 from encmempool.network.config import NodeConfig
 from encmempool.network.endpoints import ENDPOINTS
@@ -44,6 +43,7 @@ from encmempool.ssz import SszObject
 from encmempool.status import Status
 from encmempool.types import (
     Genesis,
+    InboxEntry,
     OrderCertificate,
     Proposal,
     Reveal,
