@@ -7,7 +7,7 @@ STUDY := benchmarks/studies/front-running
 BENCH := build/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install native native-test demo test test-all check format vectors spec-coverage conformance bench bench-full measure study clean
+.PHONY: help install chain native native-test demo test test-all check format vectors spec-coverage conformance bench bench-full measure study clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +59,8 @@ bench-full: $(STAMP) ## the whole grid of sizes and committees; takes hours
 
 measure: $(STAMP)-measure ## install what `encmempool measure` needs
 
+chain: $(STAMP)-chain ## install what a chain below needs: web3 and the Vyper compiler
+
 study: $(STAMP)-measure ## the experiment's headline table
 	@$(BIN)/encmempool fetch uniswap || echo "without the genuine contracts: the integer model alone" >&2
 	@$(BIN)/encmempool measure run --blocks 4000 --arms all --seed 1 -o $(STUDY)/results.json
@@ -97,6 +99,11 @@ $(STAMP): $(VENV)/bin/python pyproject.toml constraints.txt
 $(STAMP)-measure: $(STAMP)
 	@echo "installing the experiment's packages …" >&2
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[measure]'
+	@touch $@
+
+$(STAMP)-chain: $(STAMP)
+	@echo "installing the chain's packages …" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[chain]'
 	@touch $@
 
 $(STAMP)-dev: $(STAMP)

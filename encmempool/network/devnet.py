@@ -239,10 +239,10 @@ class Devnet:
 
     def start_anvil(self) -> None:
         """The chain below, where it is one of this network's own."""
-        from encmempool.network.devnet_l1 import anvil_command
-        from encmempool.settlement.anvil import fetch
-
         if self.anvil is not None:
+            from encmempool.network.devnet_l1 import anvil_command
+            from encmempool.settlement.anvil import fetch
+
             command = anvil_command(fetch(), self.anvil.port, self.path / _ANVIL_CONFIG)
             self._spawn(self.anvil, command, self.path / "anvil.log")
 

@@ -28,9 +28,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def up(folder: Path) -> Iterator[dict]:
-    """The document of `devnet up --json`, in a home with an account of alice's."""
+    """The document of `devnet up --json`, in a home with an account of alice's, and without the packages of extras."""
     command = [sys.executable, "-m", "cli.main", "--home", str(folder / "home")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for package in ("web3", "vyper", "pyrevm", "matplotlib"):
+        (folder / "without" / package).mkdir(parents=True)
+        (folder / "without" / package / "__init__.py").write_text("raise ImportError")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "without"), str(ROOT)])}
 
     def execute(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
