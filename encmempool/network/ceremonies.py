@@ -42,7 +42,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Protocol, cast
 
-from encmempool.errors import Conflict, EnvironmentProblem, Rejected, StorageError
+from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected, StorageError
 from encmempool.genesis import check as check_genesis
 from encmempool.home import Home, Password
 from encmempool.identity import Identity, recover_signer
@@ -132,6 +132,14 @@ class CeremonyPeer(SszObject):
     holder: U8
 
 
+def _scheme(number: int, backend: str = DEFAULT_BACKEND) -> Scheme:
+    """That of a plan, which may come from anybody. Raises Malformed for a number that none has."""
+    try:
+        return load_scheme(scheme_name(number), backend)
+    except ValueError as error:
+        raise Malformed(f"the plan names an {error}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class CeremonyPlan(SszObject):
     """What an operator asks members to do.
@@ -174,7 +182,7 @@ class CeremonyPlan(SszObject):
             return tagged_hash(
                 Tag.CEREMONY_ID, self.predecessor, addresses, u16(self.n), u16(self.t), u64(self.attempt)
             )
-        scheme = load_scheme(scheme_name(self.scheme))
+        scheme = _scheme(self.scheme)
         return ceremony_id(
             self.genesis.root, scheme, epoch=self.epoch, members=self.members, t=self.t, attempt=self.attempt
         )
@@ -277,7 +285,7 @@ def check_plan(plan: CeremonyPlan, before: KeySet | None, *, backend: str = DEFA
             f"the plan is for epoch {plan.epoch}; the newest key set here is that of epoch {epoch}, or another",
         )
     try:
-        scheme = load_scheme(scheme_name(plan.scheme), backend)
+        scheme = _scheme(plan.scheme, backend)
         _check_numbers(plan, before, scheme)
         check_committee(scheme, plan.n, plan.t, reduced_allowed=bool(plan.reduced_threshold))
     except ValueError as error:
@@ -329,7 +337,7 @@ def _check_handover(plan: CeremonyPlan, before: KeySet | None, scheme: Scheme) -
 
 def key_set_of_first(plan: CeremonyPlan, public: PublicMaterial) -> KeySet:
     """The key set of epoch 1 that every member derives from plan and key."""
-    privacy = load_scheme(scheme_name(plan.scheme)).setup_privacy(plan.n, plan.t)
+    privacy = _scheme(plan.scheme).setup_privacy(plan.n, plan.t)
     return first_key_set(plan.genesis, public, setup_kind=DISTRIBUTED, setup_privacy=privacy, rounds=plan.rounds)
 
 
@@ -355,7 +363,7 @@ def _setup(plan: CeremonyPlan, before: KeySet | None) -> tuple[int, int]:
     """Setup kind and privacy of the next key set."""
     if plan.kind == Kind.RESHARE and before is not None:
         return before.setup_kind, min(before.setup_privacy, plan.t)
-    return DISTRIBUTED, load_scheme(scheme_name(plan.scheme)).setup_privacy(plan.n, plan.t)
+    return DISTRIBUTED, _scheme(plan.scheme).setup_privacy(plan.n, plan.t)
 
 
 # --- the desk --------------------------------------------------------------------------------------------------------
@@ -739,7 +747,7 @@ class CeremonyDesk:
 
     def _new_party(self, ceremony: _Ceremony, records: tuple[Persist, ...]) -> _Party:
         plan = ceremony.plan
-        scheme = load_scheme(scheme_name(plan.scheme), self._backend)
+        scheme = _scheme(plan.scheme, self._backend)
         peers = Addresses([peer.address for peer in plan.peers])
         if plan.kind == Kind.RESHARE:
             return self._resharing_party(ceremony, cast(ResharingScheme, scheme), peers, records)
@@ -847,7 +855,7 @@ class CeremonyDesk:
         if begun is not None and begun.verification_keys != public.verification_keys:
             raise Rejected("NET-23", f"epoch {plan.epoch} got its key from another ceremony meanwhile")
         if plan.kind == Kind.GENERATE and public.parameters:
-            scheme = load_scheme(scheme_name(plan.scheme), self._backend)
+            scheme = _scheme(plan.scheme, self._backend)
             scheme.verify_parameters(scheme.load_public_key(public, key_id=public.key_id(plan.genesis.root)))
         with self._writing():
             self._home.write_parameters(public.parameter_digest, public.parameters)

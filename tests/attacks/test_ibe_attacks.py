@@ -24,7 +24,7 @@ from threshold.hashing import Tag
 from threshold.keys import KeyShare, Limits
 from threshold.schemes import ibe
 from threshold.schemes.base import Batch, BatchKey, Share, Undecryptable, VerifiedCiphertext
-from threshold.schemes.ibe import Ibe
+from threshold.schemes.ibe import Ibe, _body_key
 from threshold.sharing import recover_points
 from threshold.symmetric import seal
 
@@ -85,7 +85,9 @@ def of_nothing(members: Network) -> bytes:
     """A ciphertext with U = 0: the shared value is one for every key and height."""
     one = members.scheme._backend.gt_encode(members.scheme._backend.gt_one())
     return IDENTITY + seal(
-        members.scheme._body_key(members.public, one, HEIGHT, IDENTITY, VICTIM), SECRET_ORDER, VICTIM
+        _body_key(members.public.key_id, members.public.point_bytes, one, HEIGHT, IDENTITY, VICTIM),
+        SECRET_ORDER,
+        VICTIM,
     )
 
 

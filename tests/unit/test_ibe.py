@@ -25,6 +25,7 @@ from threshold.keys import KeyShare, Limits, PublicMaterial, Seat
 from threshold.sansio import Effect, Send
 from threshold.schemes import ibe
 from threshold.schemes.base import Batch, BatchKey, Candidate, Share, Undecryptable, VerifiedCiphertext
+from threshold.schemes.ibe import _body_key
 from threshold.schemes.registry import load_scheme, scheme_name
 from threshold.symmetric import derive_key, seal, unseal
 
@@ -357,7 +358,7 @@ def test_body_key_depends_on_everything_it_is_derived_from(ours, part):
     usual = {"height": HEIGHT, "u": b"u", "aad": AAD}
 
     def body_key(public: Any = ours.public, **changes: Any) -> bytes:
-        return ours.scheme._body_key(public, b"shared", **(usual | changes))
+        return _body_key(public.key_id, public.point_bytes, b"shared", **(usual | changes))
 
     changed = {
         "key_id": {"public": replace(ours.public, key_id=bytes(32))},

@@ -206,7 +206,7 @@ KINDS = {
 @pytest.mark.parametrize("entry", KINDS)
 def test_entry_that_does_not_exist_is_named_with_those_that_do(write, entry):
     told = mistake(write(with_entry(entry, "1")))
-    sections = {"store", "tls", "pace", "limits", "clock"}
+    sections = {"store", "tls", "l1", "pace", "stall", "limits", "clock"}
     there_are = sorted({field.name for field in fields(KINDS[entry])} - sections)
     assert told == f": there is no entry {entry!r}; there are {', '.join(there_are)}"
 
