@@ -1623,3 +1623,9 @@ def hold_back_last_words(network: Network) -> Callable[[], None]:
 
     network.deliver = cut
     return let_go
+
+
+def test_plan_of_a_scheme_that_nobody_has_is_malformed(members):
+    plan = replace(first_plan(members), scheme=40)
+    with pytest.raises(Malformed, match="unknown scheme number 40"):
+        _ = plan.ceremony_id
