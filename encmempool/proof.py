@@ -49,7 +49,7 @@ from encmempool.ssz import U32, ByteList, Hash, Limit, SszObject, uint_chunk
 from encmempool.state import ACCOUNT_BRANCH, account_place
 from encmempool.summaries import GenesisSummary
 from encmempool.types import (
-    MAX_BATCH,
+    BATCH_DEPTH,
     STATE_DEPTH,
     ZERO_HASH,
     Account,
@@ -68,7 +68,6 @@ from threshold.schemes.base import Scheme
 from threshold.schemes.registry import load_scheme, scheme_name
 
 MAGIC = b"encmempool proof 1\n"
-BATCH_DEPTH = (MAX_BATCH - 1).bit_length()
 MAX_PROOF_KEY_SETS = 1 << 10
 MAX_BRANCH_NODES = 1 << 5
 MAX_OPENING_BYTES = 1 << 6

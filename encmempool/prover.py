@@ -8,11 +8,11 @@ from encmempool.committee import Ready
 from encmempool.errors import EnvironmentProblem
 from encmempool.execution.ledger import Failure
 from encmempool.genesis import ledger_of
-from encmempool.proof import BATCH_DEPTH, AccountAfter, AccountBranch, Certified, Proof
+from encmempool.proof import AccountAfter, AccountBranch, Certified, Proof
 from encmempool.reveal import Executed, Follower
 from encmempool.state import StateTree
 from encmempool.summaries import GenesisSummary
-from encmempool.types import Account
+from encmempool.types import BATCH_DEPTH, Account
 from threshold.schemes.base import BatchKey
 
 

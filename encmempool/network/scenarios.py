@@ -270,7 +270,7 @@ def two_receipts(stage: Stage, *, seconds: float) -> dict[str, Any]:
 
 def two_votes(stage: Stage, *, seconds: float) -> dict[str, Any]:
     """A member votes for two commitments at one height."""
-    since, member = stage.l1.block(), stage.members[0]
+    since = stage.l1.block()
     height = stage.wait(stage.executed, "a height is executed")
     certificate = stage.call("certificate", path={"height": height})
     second = replace(certificate.vote, commitment_root=b"\x03" * 32)

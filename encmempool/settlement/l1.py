@@ -6,8 +6,7 @@ Any EVM chain with the Prague rules will do; `encmempool.settlement.anvil` start
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +55,6 @@ class L1:
         logging.getLogger("web3").setLevel(logging.CRITICAL)
         self.url = url
         self._web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None))
-
-    def close(self) -> None:
-        """Connections are closed with the provider."""
-        self._web3.provider.disconnect() if hasattr(self._web3.provider, "disconnect") else None
 
     @property
     def chain_id(self) -> int:
@@ -135,14 +130,6 @@ class L1:
                 for log in receipt["logs"]
             ),
         )
-
-    def wait_for(self, reached: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-        """EnvironmentProblem if it does not come to that."""
-        end = time.monotonic() + timeout_s
-        while not reached():
-            if time.monotonic() > end:
-                raise EnvironmentProblem(f"{what} did not happen on the chain at {self.url} within {timeout_s:g} s")
-            time.sleep(0.1)
 
     def request(self, method: str, *arguments: Any) -> Any:
         """A method of the chain's own, such as anvil's. EnvironmentProblem if it has none of this name."""

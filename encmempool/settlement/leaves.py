@@ -9,9 +9,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
 
-from encmempool.ssz import SszObject, hash_pair, uint_chunk
+from encmempool.branches import fold, list_branch
+from encmempool.ssz import SszObject, hash_pair
 from encmempool.types import (
-    MAX_BATCH,
+    BATCH_DEPTH,
     STATE_DEPTH,
     EncryptedTransaction,
     SignedCommitment,
@@ -25,8 +26,7 @@ Signature = tuple[int, int, int]
 Promise = tuple[Leaves, Leaves, bytes]
 Posting = tuple[Leaves, Signature, tuple[Signature, ...]]
 
-_BATCH_DEPTH = MAX_BATCH.bit_length() - 1
-BATCH_INDEX = 2 << _BATCH_DEPTH
+BATCH_INDEX = 2 << BATCH_DEPTH
 ACCOUNTS_INDEX = 10 << STATE_DEPTH
 """Generalized indices of the first id under a `batch_root`, and of the first account under a `state_root`."""
 
@@ -59,7 +59,7 @@ def promise(receipt: SignedReceipt, transaction: EncryptedTransaction) -> Promis
 
 def batch_branch(tx_ids: Sequence[bytes], position: int) -> Leaves:
     """From the id at a position to the `batch_root`."""
-    return *_branch(tx_ids, position, _BATCH_DEPTH), uint_chunk(len(tx_ids))
+    return list_branch(tx_ids, position, BATCH_DEPTH)
 
 
 def account_branch(state: State, address: bytes) -> tuple[int, Leaves]:
@@ -69,8 +69,7 @@ def account_branch(state: State, address: bytes) -> tuple[int, Leaves]:
         raise KeyError(f"0x{address.hex()}")
     roots = [account.root for account in state.accounts]
     height, _, tokens, pools = leaves(state)
-    branch = *_branch(roots, position, STATE_DEPTH), uint_chunk(len(roots)), height, hash_pair(tokens, pools)
-    return position, branch
+    return position, (*list_branch(roots, position, STATE_DEPTH), height, hash_pair(tokens, pools))
 
 
 def check_branch(first: int, leaf: bytes, position: int, branch: Sequence[bytes], root: bytes) -> int:
@@ -81,15 +80,11 @@ def check_branch(first: int, leaf: bytes, position: int, branch: Sequence[bytes]
     Raises Rejected STL-5.
     """
     index = first + position
-    if position >= 1 << (_BATCH_DEPTH if first == BATCH_INDEX else STATE_DEPTH):
+    if position >= 1 << (BATCH_DEPTH if first == BATCH_INDEX else STATE_DEPTH):
         raise Rejected("STL-5", f"the list has no position {position}")
     if len(branch) != index.bit_length() - 1:
         raise Rejected("STL-5", f"the branch has {len(branch)} siblings instead of {index.bit_length() - 1}")
-    node, place = leaf, index
-    for sibling in branch:
-        node = hash_pair(sibling, node) if place & 1 else hash_pair(node, sibling)
-        place >>= 1
-    if node != root:
+    if fold(leaf, index, branch) != root:
         raise Rejected("STL-5", "the branch leads to another root")
     return index
 
@@ -97,16 +92,3 @@ def check_branch(first: int, leaf: bytes, position: int, branch: Sequence[bytes]
 def exit_address(user: bytes) -> bytes:
     """Where on the network to send what `Bridge.exit` pays the user. No key opens it."""
     return hashlib.sha256(b"encmempool exit" + user).digest()[12:]
-
-
-def _branch(nodes: Sequence[bytes], position: int, depth: int) -> Leaves:
-    """The siblings on the way from a leaf to the root of the tree with 2^depth leaves."""
-    siblings, level, zeros = [], list(nodes), bytes(32)
-    for _ in range(depth):
-        if len(level) % 2:
-            level.append(zeros)
-        siblings.append(level[position ^ 1])
-        level = [hash_pair(left, right) for left, right in zip(level[::2], level[1::2], strict=True)]
-        position //= 2
-        zeros = hash_pair(zeros, zeros)
-    return tuple(siblings)

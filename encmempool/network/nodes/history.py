@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from encmempool.committee import PROPOSAL, UNSIGNED
-from encmempool.forced import StoredInbox, known_entry
 from encmempool.network.wire import HeightOutcomes, HeightRecord
 from encmempool.reveal import CERTIFICATE, REVEAL, SHARE
 from encmempool.sequencer import DROP, RECEIPT, RECEIPT_OF, TRANSACTION
@@ -13,7 +12,6 @@ from encmempool.store import Records
 from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
-    InboxEntry,
     OrderCertificate,
     Proposal,
     Reveal,
@@ -135,10 +133,6 @@ class History:
         """The height that passed an entry over, and the requirement it misses."""
         data = self._records.get(PASSED, u64(index))
         return None if data is None else (int.from_bytes(data[:8], "big"), data[8:].decode())
-
-    def inbox_entry(self, index: int) -> InboxEntry:
-        """One that was posted. Raises Rejected FRC-1."""
-        return known_entry(StoredInbox(self._records), index)
 
     def heard_abstentions(self, height: int, committee_id: bytes, member: int) -> tuple[SignedAbstain, ...]:
         """One, if it was told to this node."""

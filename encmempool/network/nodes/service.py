@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from encmempool import genesis as genesis_file
 from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected, StorageError
+from encmempool.forced import known_entry
 from encmempool.identity import recover_signer
 from encmempool.network.config import NodeConfig
 from encmempool.network.endpoints import ENDPOINTS
@@ -614,7 +615,7 @@ class Service:
 
     async def _inbox_entry(self, call: Call) -> InboxEntry:
         try:
-            return await asyncio.to_thread(self.core.history.inbox_entry, int(call.path["index"]))
+            return await asyncio.to_thread(known_entry, self.core.inbox, int(call.path["index"]))
         except Rejected as error:
             raise Problem(404, "not_found", str(error)) from error
 
