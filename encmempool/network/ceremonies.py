@@ -42,7 +42,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Protocol, cast
 
-from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected, StorageError
+from encmempool.errors import Conflict, EnvironmentProblem, Rejected, StorageError
 from encmempool.genesis import check as check_genesis
 from encmempool.home import Home, Password
 from encmempool.identity import Identity, recover_signer
@@ -133,11 +133,11 @@ class CeremonyPeer(SszObject):
 
 
 def _scheme(number: int, backend: str = DEFAULT_BACKEND) -> Scheme:
-    """That of a plan, which may come from anybody. Raises Malformed for a number that none has."""
+    """That of a plan, which may come from anybody. Rejected under NET-24 for a number that none has."""
     try:
         return load_scheme(scheme_name(number), backend)
     except ValueError as error:
-        raise Malformed(f"the plan names an {error}") from error
+        raise Rejected("NET-24", f"the plan names an {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ class CeremonyPlan(SszObject):
 
     @property
     def ceremony_id(self) -> bytes:
-        """GEN-13, or what a resharing has in place of it. ValueError for an unknown scheme."""
+        """GEN-13, or what a resharing has in place of it. Rejected under NET-24 for an unknown scheme."""
         if self.kind == Kind.RESHARE:
             addresses = b"".join(peer.address for peer in self.peers)
             return tagged_hash(

@@ -1625,7 +1625,7 @@ def hold_back_last_words(network: Network) -> Callable[[], None]:
     return let_go
 
 
-def test_plan_of_a_scheme_that_nobody_has_is_malformed(members):
+def test_plan_of_a_scheme_that_nobody_has_has_no_name(members):
     plan = replace(first_plan(members), scheme=40)
-    with pytest.raises(Malformed, match="unknown scheme number 40"):
+    with pytest.raises(Rejected, match=r"unknown scheme number 40.*NET-24"):
         _ = plan.ceremony_id
