@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.application import Group, next_step, note, progress, settings, warning
+from cli.bench_accountability import accountability
 from cli.bench_peers import peers
 from cli.committee import MAX_MEMBERS
 from cli.io import facts, heading, print_json, print_rich, table
@@ -366,6 +367,7 @@ def scaling(
 
 
 bench.add_command(peers)
+bench.add_command(accountability)
 
 
 @bench.command()

@@ -274,6 +274,7 @@ def trade(seconds: float, rate: float, seed: int) -> None:
     "--rounds", type=click.IntRange(1, 100_000), help="Batches the key can open, for schemes that limit them."
 )
 @click.option("--store", metavar="URL", help="A PostgreSQL server's URL: every node gets a database there.")
+@click.option("--l1", type=click.Choice(("anvil",)), help="A chain below, with contracts and bonds.  [default: none]")
 @click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Leave homes, databases and logs there.")
 def soak(
     seconds: float,
@@ -285,18 +286,21 @@ def soak(
     scheme: str,
     rounds: int | None,
     store: str | None,
+    l1: str | None,
     keep: Path | None,
 ) -> None:
     """Break a network of its own on purpose while trading goes on, and audit it afterwards.
 
     Nodes are killed, stopped, cut off, slowed down, run out of disk and have wrong clocks; a member hands out wrong
     shares; a sequencer signs twice. Exit code 1 if a receipted transaction was lost, anything was signed twice or
-    revealed and not executed, a log holds plaintext, misbehaviour left no evidence, or the history does not verify.
+    revealed and not executed, a log holds plaintext, misbehaviour left no evidence, the history does not verify, or
+    with --l1 anybody else was slashed.
 
     \b
     Examples:
       encmempool devnet soak --seconds 120 --seed 7
       encmempool devnet soak --seconds 30 --faults kill,pause --json
+      encmempool devnet soak --l1 anvil --faults kill,pause,delay,drop,disk-full,clock-skew
     """
     from encmempool.network.devnet import Layout, Wanted
     from encmempool.network.soak import soak as run_soak
@@ -307,7 +311,7 @@ def soak(
             seconds=seconds,
             seed=seed,
             faults=kinds,
-            layout=Layout(members=members, store=store),
+            layout=Layout(members=members, store=store, l1=l1),
             wanted=Wanted(scheme=scheme, rounds=rounds),
             rate=rate,
             pause_s=pause_s,

@@ -14,6 +14,12 @@ from cli.io import PASSWORD_FILE, hexed, open_account, open_home, open_view, pri
 if TYPE_CHECKING:
     from encmempool.home import Home
     from encmempool.settlement.site import Contracts
+    from encmempool.types import Genesis
+
+L1_URL = click.option("--l1", metavar="URL", help="The chain.  [default: that of the home's development network]")
+CONTRACTS = click.option(
+    "--contracts", type=click.Path(path_type=Path), metavar="FILE", help="l1.json, which names the network's contracts."
+)
 
 
 @click.group(cls=Group)
@@ -29,10 +35,8 @@ def inbox() -> None:
 @inbox.command()
 @click.argument("file", metavar="FILE|-")
 @click.option("--key", required=True, metavar="NAME", help="Account that pays on L1.")
-@click.option("--l1", metavar="URL", help="The chain.  [default: that of the home's development network]")
-@click.option(
-    "--contracts", type=click.Path(path_type=Path), metavar="FILE", help="l1.json, which names the network's contracts."
-)
+@L1_URL
+@CONTRACTS
 @PASSWORD_FILE
 def post(file: str, key: str, l1: str | None, contracts: Path | None, password_file: str | None) -> None:
     """Post an envelope to the inbox and pay its fee.
@@ -51,7 +55,7 @@ def post(file: str, key: str, l1: str | None, contracts: Path | None, password_f
 
     home = open_home()
     transaction = EncryptedTransaction.decode(read_object(file, "an envelope"))
-    site = _contracts(home, l1, contracts)
+    site = open_contracts(home, l1, contracts)
     payer = open_account(home, key, password_file)
     parameters = site.site.parameters
     fee = parameters.entry_fee + parameters.byte_fee * len(transaction.encoded)
@@ -74,7 +78,8 @@ def post(file: str, key: str, l1: str | None, contracts: Path | None, password_f
     next_step(f"encmempool wait {hexed(transaction.tx_id)}{f' --node {node}' if node else ''}")
 
 
-def _contracts(home: Home, l1: str | None, file: Path | None) -> Contracts:
+def open_contracts(home: Home, l1: str | None, file: Path | None, genesis: Genesis | None = None) -> Contracts:
+    """A network's contracts: those of the development network, or of the genesis if that is not the home's."""
     from encmempool.network.devnet import Devnet
     from encmempool.settlement.l1 import L1
     from encmempool.settlement.site import Site, connect
@@ -83,4 +88,4 @@ def _contracts(home: Home, l1: str | None, file: Path | None) -> Contracts:
         raise click.UsageError("--l1 and --contracts belong together", click.get_current_context())
     if l1 is None or file is None:
         return Devnet.load(home.path / FOLDER).contracts()
-    return connect(L1(l1), Site.read(file), open_view(home).genesis)
+    return connect(L1(l1), Site.read(file), genesis or open_view(home).genesis)

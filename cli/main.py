@@ -15,6 +15,7 @@ from cli.conformance import conformance
 from cli.demo import demo
 from cli.devnet import devnet
 from cli.evidence import evidence
+from cli.exit import exit
 from cli.fetch import fetch
 from cli.inbox import inbox
 from cli.keys import key
@@ -57,6 +58,7 @@ main.add_command(node)
 main.add_command(devnet)
 main.add_command(scenario)
 main.add_command(inbox)
+main.add_command(exit)
 main.add_command(measure)
 main.add_command(shutter)
 main.add_command(fetch)

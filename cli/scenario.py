@@ -16,13 +16,17 @@ NAMES = (
     "honest",
     "censored-user",
     "flooded-inbox",
+    "exit-without-sequencer",
     "kept-receipt",
     "broken-receipt",
     "two-receipts",
     "two-votes",
     "early-share",
+    "share-and-abstention",
+    "two-successors",
     "two-commitments",
     "skipped-entry",
+    "silent-members",
 )
 _ETHER = 10**18
 
@@ -47,16 +51,20 @@ def run(names: tuple[str, ...], seconds: float) -> None:
     code 1 if a scenario does not end as it should.
 
     \b
-    honest            trading: nobody is slashed
-    censored-user     an encrypted transaction gets in through the inbox
-    flooded-inbox     the same behind rubbish, which costs who posts it
-    kept-receipt      a challenge that the sequencer's node answers
-    broken-receipt    a receipt that is not honoured; the user is compensated
-    two-receipts      one sequence given twice
-    two-votes         a member votes for two commitments
-    early-share       a member opens without a certificate
-    two-commitments   the sequencer signs two orders for one height
-    skipped-entry     the sequencer leaves an overdue entry of the inbox
+    honest                  trading: nobody is slashed
+    censored-user           an encrypted transaction gets in through the inbox
+    flooded-inbox           the same behind rubbish, which costs who posts it
+    exit-without-sequencer  ether fetched on the chain below by a final state
+    kept-receipt            a challenge that the sequencer's node answers
+    broken-receipt          a receipt that is not honoured; the user is compensated
+    two-receipts            one sequence given twice
+    two-votes               a member votes for two commitments
+    early-share             a member opens without a certificate
+    share-and-abstention    a member opens a height and abstains from it
+    two-successors          a member signs two key sets to follow one
+    two-commitments         the sequencer signs two orders for one height
+    skipped-entry           the sequencer leaves an overdue entry of the inbox
+    silent-members          two of four members send no share for a certified batch
 
     \b
     Examples:
@@ -95,5 +103,5 @@ def _ether(wei: object) -> str:
 
 
 def _rest(outcome: Outcome) -> str:
-    shown = ("executed", "height", "blocks", "cost", "answered")
+    shown = ("executed", "height", "blocks", "cost", "answered", "paid")
     return ", ".join(f"{name} {outcome.facts[name]}" for name in shown if name in outcome.facts)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from encmempool.audit import Published
 from encmempool.branches import list_branch
 from encmempool.committee import Ready
 from encmempool.errors import EnvironmentProblem
 from encmempool.execution.ledger import Failure
+from encmempool.forced import KnownInbox
 from encmempool.genesis import ledger_of
+from encmempool.keysets import NO_END
 from encmempool.proof import AccountAfter, AccountBranch, Certified, Proof
 from encmempool.reveal import Executed, Follower
 from encmempool.state import StateTree
 from encmempool.summaries import GenesisSummary
-from encmempool.types import BATCH_DEPTH, Account
+from encmempool.types import BATCH_DEPTH, Account, Proposal
 from threshold.schemes.base import BatchKey
 
 
@@ -47,20 +51,39 @@ def followed(history: Published, tx_id: bytes) -> Follower:
     """Who has checked a published history up to a commitment that names a state after the transaction, or to its end.
 
     Raises Malformed or Rejected for a history that breaks a rule."""
+    found: list[int] = []
+
+    def is_enough(proposal: Proposal) -> bool:
+        commitment = proposal.commitment.message
+        if any(transaction.tx_id == tx_id for transaction in proposal.transactions):
+            found.append(commitment.height)
+        return bool(found) and commitment.executed_height >= found[0]
+
+    return _follow(history, is_enough)
+
+
+def followed_to(history: Published, height: int) -> Follower:
+    """The same up to a height."""
+    return _follow(history, lambda proposal: proposal.commitment.message.height >= height)
+
+
+def _follow(history: Published, is_enough: Callable[[Proposal], bool]) -> Follower:
     first, *successors = history.committees
-    follower = Follower(first, successors=successors)
-    found: int | None = None
+    inbox = KnownInbox(head=NO_END)
+    follower = Follower(first, successors=successors, inbox=inbox)
     for published in history.heights():
         commitment = published.proposal.commitment.message
+        if published.drop is not None:
+            follower.drop(published.drop)
+            follower.take_reveal(commitment.height, None)
+            continue
+        while len(inbox.entries) < commitment.inbox_index:
+            inbox.add(history.inbox_entry(len(inbox.entries)))
         if published.certificate is None:
             follower.propose(published.proposal)
             break
         follower.follow(published.proposal, published.certificate)
-        if any(transaction.tx_id == tx_id for transaction in published.proposal.transactions):
-            found = commitment.height
-        if found is not None and commitment.executed_height >= found:
-            break
-        if published.reveal is None and commitment.count:
+        if is_enough(published.proposal) or (published.reveal is None and commitment.count):
             break
         follower.take_reveal(commitment.height, published.reveal)
     return follower

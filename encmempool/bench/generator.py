@@ -1,7 +1,9 @@
-"""The load generator of `encmempool bench load`: `python -m encmempool.bench.generator FILE URL RATE`.
+"""The load generator of `encmempool bench load`: `python -m encmempool.bench.generator FILE URL RATE ACCOUNTS`.
 
-Sends the envelopes of a file to a sequencer at a fixed rate and prints what came of them as one JSON object. It writes
-HTTP itself: a client library costs more than a receipt does, and would measure itself.
+Sends the envelopes of a file, which so many accounts made in turns, to a sequencer at a fixed rate and prints what came
+of them as one JSON object. What is refused with 429 is sent again once Retry-After has passed, in the place of a new
+one, and the account's next ones after it. It writes HTTP itself: a client library costs more than a receipt does, and
+would measure itself.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import asyncio
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +23,7 @@ from encmempool.types import SignedReceipt
 
 CONNECTIONS = 160
 MAX_WAITING = 256
-"""What is due and cannot be sent is counted, not sent later, beyond this."""
+"""Beyond this nothing more is put under way: what is left in the end is counted."""
 
 
 class _Connection:
@@ -55,24 +58,66 @@ class _Connection:
         self._streams = None
 
 
-async def send(envelopes: list[bytes], url: str, rate: float) -> dict[str, object]:
-    """In their order. Latencies count from the moment a request is due."""
+class _Backlog:
+    """What is to be sent next: refused ones whose time has come, then new ones. An account's stay in their order."""
+
+    def __init__(self, envelopes: list[bytes], accounts: int) -> None:
+        self._envelopes = envelopes
+        self._accounts = accounts
+        self._next = 0
+        self._refused: list[tuple[float, int]] = []
+        self._held: dict[int, deque[int]] = {}
+        """By account with a refused one, those after it."""
+
+    @property
+    def left(self) -> int:
+        return len(self._envelopes) - self._next + len(self._refused) + sum(map(len, self._held.values()))
+
+    def take(self) -> tuple[int, bytes] | None:
+        """None if nothing can be sent yet."""
+        if self._refused and self._refused[0][0] <= time.perf_counter():
+            at = heappop(self._refused)[1]
+            return at, self._envelopes[at]
+        while self._next < len(self._envelopes):
+            at = self._next
+            self._next += 1
+            if (behind := self._held.get(at % self._accounts)) is None:
+                return at, self._envelopes[at]
+            behind.append(at)
+        return None
+
+    def refuse(self, at: int, again_after_s: float) -> None:
+        heappush(self._refused, (time.perf_counter() + again_after_s, at))
+        self._held.setdefault(at % self._accounts, deque())
+
+    def accept(self, at: int) -> None:
+        """Or refuse for good: it is not sent again."""
+        behind = self._held.pop(at % self._accounts, None)
+        if behind:
+            self.refuse(behind.popleft(), 0.0)
+            self._held[at % self._accounts] = behind
+
+
+async def send(envelopes: list[bytes], url: str, rate: float, accounts: int) -> dict[str, object]:
+    """For as long as sending all of them once takes. Latencies count from the moment a request is due."""
     parts = urlsplit(url)
     latencies: list[float] = []
     answers: Counter[str] = Counter()
-    retry_after = unsent = 0
-    due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    retry_after = 0
+    backlog = _Backlog(envelopes, accounts)
+    due: asyncio.Queue[tuple[float, int, bytes]] = asyncio.Queue()
 
     async def work() -> None:
         nonlocal retry_after
         connection = _Connection(parts.hostname or "", parts.port or 80)
         while True:
-            since, envelope = await due.get()
+            since, at, envelope = await due.get()
             try:
                 status, headers, body = await connection.post("/v1/transactions", envelope)
             except (OSError, EOFError) as error:
                 connection.close()
                 answers[type(error).__name__] += 1
+                backlog.accept(at)
             else:
                 if status == 200:
                     latencies.append(time.perf_counter() - since)
@@ -80,19 +125,21 @@ async def send(envelopes: list[bytes], url: str, rate: float) -> dict[str, objec
                 else:
                     document: dict[str, Any] = json.loads(body)
                     answers[f"{status} {document.get('rule') or document.get('code')}"] += 1
-                    retry_after += status == 429 and "retry-after" in headers
+                if status == 429 and "retry-after" in headers:
+                    retry_after += 1
+                    backlog.refuse(at, float(headers["retry-after"]))
+                else:
+                    backlog.accept(at)
             finally:
                 due.task_done()
 
     workers = [asyncio.create_task(work()) for _ in range(CONNECTIONS)]
     start = time.perf_counter()
-    for at, envelope in enumerate(envelopes):
-        if (wait := start + at / rate - time.perf_counter()) > 0:
+    for tick in range(len(envelopes)):
+        if (wait := start + tick / rate - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        if due.qsize() >= MAX_WAITING:
-            unsent += 1
-            continue
-        due.put_nowait((time.perf_counter(), envelope))
+        if due.qsize() < MAX_WAITING and (chosen := backlog.take()) is not None:
+            due.put_nowait((time.perf_counter(), *chosen))
     sending_s = time.perf_counter() - start
     await asyncio.wait_for(due.join(), timeout=60.0)
     for worker in workers:
@@ -103,7 +150,7 @@ async def send(envelopes: list[bytes], url: str, rate: float) -> dict[str, objec
         "receipted": len(latencies),
         "refused": dict(answers),
         "retry_after": retry_after,
-        "unsent": unsent,
+        "unsent": backlog.left,
         "receipt_ms": {"p50": quantile_ms(latencies, 0.5), "p99": quantile_ms(latencies, 0.99)},
     }
 
@@ -118,5 +165,6 @@ def _envelopes(path: Path) -> list[bytes]:
 
 
 if __name__ == "__main__":
-    file, address, per_second = sys.argv[1:]
-    print(json.dumps(asyncio.run(send(_envelopes(Path(file)), address, float(per_second)))))  # noqa: T201 - its output
+    file, address, per_second, senders = sys.argv[1:]
+    found = asyncio.run(send(_envelopes(Path(file)), address, float(per_second), int(senders)))
+    print(json.dumps(found))  # noqa: T201 - its output

@@ -1,9 +1,9 @@
 """How many encrypted transactions a network of processes takes, and how long they wait: `encmempool bench load`.
 
 A development network of its own on the loopback interface; everything is encrypted before the clock starts, and sent by
-a generator in a process of its own, at a fixed rate whatever the network does (an open loop). What the generator cannot
-send because too much is under way, it counts instead of sending later. Times of heights are those of the sequencer's
-log: from its commitment to the moment it had executed it.
+a generator in a process of its own, at a fixed rate whatever the network does (an open loop). What the network refuses
+with 429 is sent again after a while, in the place of a new one; what is left in the end is counted. Times of heights
+are those of the sequencer's log: from its commitment to the moment it had executed it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from encmempool.types import MAX_BATCH, EncryptedTransaction
 from threshold import entropy
 from threshold.curve import DEFAULT_BACKEND
 
-MAX_ACCOUNTS = 1 << 14
+MAX_ACCOUNTS = 1 << 13
 MAX_TRANSACTIONS = 1 << 18
 _SETTLE_S = 60.0
 _SAMPLE_S = 1.0
@@ -78,7 +78,7 @@ def run(
             progress(f"encrypting {total} transactions")
             envelopes = _encrypted(made.committee, people, total, seed)
             progress("sending")
-            sent, memory = _offered(Path(folder), devnet, envelopes, rate)
+            sent, memory = _offered(Path(folder), devnet, envelopes, rate, len(people))
             progress("waiting for the last reveal")
             executed = _settled(devnet, sent["receipted"])
             heights = _heights(devnet)
@@ -133,28 +133,36 @@ def _encrypted(committee: Committee, people: Sequence[Identity], total: int, see
 
 
 def _offered(
-    folder: Path, devnet: Devnet, envelopes: Sequence[EncryptedTransaction], rate: float
-) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
-    """What the generator says, and the nodes' memory before, at most and after."""
+    folder: Path, devnet: Devnet, envelopes: Sequence[EncryptedTransaction], rate: float, accounts: int
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What the generator says, and the nodes' memory before, at most, and at the end of each quarter of the time."""
     load = folder / "load.bin"
     with load.open("wb") as file:
         for envelope in envelopes:
             file.write(len(envelope.encoded).to_bytes(4, "big") + envelope.encoded)
-    command = [sys.executable, "-P", "-m", "encmempool.bench.generator", str(load), devnet.sequencer.url, str(rate)]
-    before, most = _memory(devnet), _memory(devnet)
+    command = [sys.executable, "-P", "-m", "encmempool.bench.generator", str(load), devnet.sequencer.url]
+    command += [str(rate), str(accounts)]
+    before, samples = _memory(devnet), [_memory(devnet)]
     generator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         while generator.poll() is None:
             time.sleep(_SAMPLE_S)
-            most = {name: max(most[name], now) for name, now in _memory(devnet).items()}
+            samples.append(_memory(devnet))
         output, errors = generator.communicate()
     finally:
         generator.kill()
     if generator.returncode != 0:
         raise EnvironmentProblem(f"the generator failed: {errors.decode().strip().splitlines()[-1]}")
     sent: dict[str, Any] = json.loads(output)
-    after = _memory(devnet)
-    memory = {name: {"before": before[name], "most": most[name], "after": after[name]} for name in before}
+    ends = [samples[(len(samples) - 1) * quarter // 4] for quarter in (1, 2, 3, 4)]
+    memory = {
+        name: {
+            "before": start,
+            "quarters": [sample[name] for sample in ends],
+            "most": max(sample[name] for sample in samples),
+        }
+        for name, start in before.items()
+    }
     return sent, memory
 
 

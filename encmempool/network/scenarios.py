@@ -9,34 +9,44 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from encmempool.errors import EnvironmentProblem
 from encmempool.ethereum import sign_transaction
-from encmempool.evidence import ConflictingReceipts, Evidence
+from encmempool.evidence import ConflictingReceipts, ConflictingSuccessors, Evidence
 from encmempool.home import Home, Password
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.network.devnet import BlockingPeerOf, Devnet, Layout, NodeProcess, Wanted, launch
 from encmempool.network.devnet_l1 import DEADLINES, PARAMETERS, deployer_of
+from encmempool.network.export import RemoteHistory
+from encmempool.network.peer import Refused
 from encmempool.network.remote import RemoteNetwork
 from encmempool.network.trading import trade
+from encmempool.network.wire import HeightRecord
+from encmempool.prover import followed_to
+from encmempool.settlement import exits
 from encmempool.settlement.keeper import Subject
-from encmempool.settlement.l1 import L1
-from encmempool.settlement.leaves import leaves, promise, signature
+from encmempool.settlement.l1 import L1, Reverted
+from encmempool.settlement.leaves import exit_address, leaves, posting, promise, signature
 from encmempool.settlement.site import Contracts
 from encmempool.ssz import SszObject
 from encmempool.status import Status
 from encmempool.transactions import encrypt_transaction
 from encmempool.types import (
+    Abstain,
     DecryptionShare,
     EncryptedTransaction,
+    OrderCertificate,
     OrderCommitment,
     Proposal,
     Receipt,
+    SignedAbstain,
     SignedCommitment,
+    SignedKeySet,
     SignedReceipt,
     SignedShare,
     SignedVote,
@@ -50,6 +60,7 @@ _VALID_HEIGHTS = 10_000
 _GAS = 21_000
 _MAX_FEE = 30 * 10**9
 _USER, _WATCHER = "dev-3", "dev-4"
+EXIT_WEI = 10**18
 
 
 class Failed(Exception):
@@ -152,12 +163,52 @@ class Stage:
         mined = self.contracts.inbox.send("post", data, sender=self.user, wei=fee)
         return int(self.contracts.inbox.logs_of(mined)[0].arguments["index"])
 
+    @contextmanager
+    def stopped(self, *nodes: NodeProcess) -> Iterator[None]:
+        """They do nothing for a while, and know nothing of that."""
+        for node in nodes:
+            self.devnet.signal(node, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for node in nodes:
+                self.devnet.signal(node, signal.SIGCONT)
+
     def executed(self) -> int:
         return int(self.call("node")["executed_height"])
 
     def commitment(self, height: int) -> SignedCommitment:
         found: SignedCommitment = self.call("commitment", path={"block": height})
         return found
+
+    def with_shares(self, height: int) -> HeightRecord | None:
+        """The newest height up to this one that members opened."""
+        for at in range(height, 0, -1):
+            record: HeightRecord = self.call("height", path={"height": at})
+            if record.shares and not record.drop:
+                return record
+        return None
+
+    def height_of(self, tx_id: bytes) -> int | None:
+        with self.view(self.devnet.sequencer) as view:
+            return view.status(tx_id).height
+
+    def certificate(self, height: int) -> OrderCertificate | None:
+        """None while there is none."""
+        with suppress(Refused):
+            found: OrderCertificate = self.call("certificate", path={"height": height})
+            return found
+        return None
+
+    def post_up_to(self, height: int) -> None:
+        """What is certified and not executed, which no node posts by itself."""
+        settlement = self.contracts.settlement
+        for at in range(settlement.get("height") + 1, height + 1):
+            certificate = self.wait(partial(self.certificate, at), f"height {at} is certified")
+            shown = posting(self.commitment(at), certificate.signatures)
+            with suppress(Reverted):  # a node was faster
+                settlement.send("post", [shown], sender=self.watcher)
+        self.wait(lambda: settlement.get("height") >= height, "the height is posted")
 
     def committee(self) -> Committee:
         with self.view() as view:
@@ -351,8 +402,7 @@ def kept_receipt(stage: Stage, *, seconds: float) -> dict[str, Any]:
 
 def skipped_entry(stage: Stage, *, seconds: float) -> dict[str, Any]:
     """The sequencer stops and leaves an overdue entry of the inbox where it is."""
-    stage.devnet.signal(stage.devnet.sequencer, signal.SIGSTOP)
-    try:
+    with stage.stopped(stage.devnet.sequencer):
         since = stage.l1.block()
         index = stage.post(stage.transfer(b"\x77" * 20, 4).encoded)
         deadlines = stage.genesis.deadlines
@@ -367,21 +417,108 @@ def skipped_entry(stage: Stage, *, seconds: float) -> dict[str, Any]:
         )
         root = first.to_bytes(32, "big")
         return {"entry": index, **stage.unanswered(Subject.ENTRY, root, stage.sequencer, since=since)}
-    finally:
-        stage.devnet.signal(stage.devnet.sequencer, signal.SIGCONT)
+
+
+def exit_without_sequencer(stage: Stage, *, seconds: float) -> dict[str, Any]:
+    """The sequencer is gone for good; a user fetches its ether with the history that an auditor has."""
+    sent = stage.transfer(exit_address(stage.user.address), EXIT_WEI)
+    with stage.view(stage.devnet.sequencer) as view:
+        view.submit(sent)
+    height = stage.final(sent.tx_id).height
+    settlement, user = stage.contracts.settlement, stage.user.address
+    stage.wait(lambda: settlement.get("executed_height") >= height, "the state after the transfer is posted")
+    paid_before = stage.contracts.bridge.get("exited", user)
+    with stage.stopped(stage.devnet.sequencer):
+        stage.mine(2 * PARAMETERS.finality_blocks)
+        final = exits.finalize(stage.contracts, stage.watcher)
+        with stage.view() as view:
+            follower = followed_to(RemoteHistory(view), final)
+        claimed = exits.claim(stage.contracts, follower, user, final_height=final)
+        before = stage.l1.balance(user)
+        paid, mined = exits.fetch(stage.contracts, claimed, stage.watcher)
+        if not paid == EXIT_WEI == stage.l1.balance(user) - before == claimed.balance - paid_before:
+            raise Failed(f"the user is paid {EXIT_WEI} wei on the chain below: it was {paid}")
+    return {"paid": paid, "height": claimed.height, "gas": mined.gas}
+
+
+def share_and_abstention(stage: Stage, *, seconds: float) -> dict[str, Any]:
+    """A member that has sent its share for a height abstains from it as well."""
+    since = stage.l1.block()
+    height = stage.wait(stage.executed, "a height is executed")
+    record = stage.wait(lambda: stage.with_shares(height), "a height with shares is executed")
+    share = record.shares[-1].message
+    offender = stage.members[share.member - 1]
+    abstention = Abstain(committee_id=share.committee_id, height=share.height)
+    stage.call("submit_abstention", body=SignedAbstain(message=abstention, signature=stage.sign(offender, abstention)))
+    return stage.convicted(offender, since=since)
+
+
+def two_successors(stage: Stage, *, seconds: float) -> dict[str, Any]:
+    """A member signs two key sets to follow the present one."""
+    since, member, present = stage.l1.block(), stage.members[2], stage.committee().key_set
+    start = stage.executed() + 10**6
+    following = replace(present, predecessor=present.root, epoch=present.epoch + 1, start_height=start)
+    shown = [
+        SignedKeySet(message=key_set, signatures=(stage.sign(member, key_set),))
+        for key_set in (following, replace(following, start_height=start + 1))
+    ]
+    stage.call("submit_evidence", body=Evidence.of(ConflictingSuccessors(first=shown[0], second=shown[1])))
+    return stage.convicted(member, since=since)
+
+
+def silent_members(stage: Stage, *, seconds: float) -> dict[str, Any]:
+    """A batch is certified and two of four members never send a share for it. Both are asked on the chain, and pay;
+    so is one who sent its share, and whose node answers."""
+    stage.wait(lambda: stage.contracts.settlement.get("height") == stage.executed(), "all heights are posted")
+    asked, silent = stage.members[0], stage.members[2:]
+    with stage.stopped(*stage.devnet.members[2:]):
+        sent = stage.transfer(b"\x77" * 20, 5)
+        with stage.view(stage.devnet.sequencer) as view:
+            view.submit(sent)
+        height = stage.wait(lambda: stage.height_of(sent.tx_id), "the transaction is committed")
+        for at in range(stage.executed() + 1, height + 1):
+            vote = _vote(stage.commitment(at).message)
+            stage.call("submit_vote", body=SignedVote(message=vote, signature=stage.sign(silent[0], vote)))
+        stage.post_up_to(height)
+        commitment = stage.commitment(height)
+        stage.mine(DEADLINES.reveal_l1_blocks + 2)
+        since, gained = stage.l1.block(), stage.claimable(asked.address)
+        bonds = [stage.bond(member.address) for member in silent]
+        for member in (asked, *silent):
+            stage.contracts.challenges.send(
+                "challenge_reveal",
+                leaves(commitment.message),
+                member.address,
+                sender=stage.watcher,
+                wei=PARAMETERS.challenge_bond,
+            )
+        stage.wait(lambda: stage.claimable(asked.address) > gained, "who sent its share answers")
+        for member in silent:
+            stage.unanswered(Subject.REVEAL, commitment.message.root, member, since=since)
+    stage.final(sent.tx_id)
+    return {
+        "slashed": sum(bonds) - sum(stage.bond(member.address) for member in silent),
+        "offenders": len(silent),
+        "answered": True,
+        "height": height,
+    }
 
 
 SCENARIOS: dict[str, Callable[..., dict[str, Any]]] = {
     "honest": honest,
     "censored-user": censored_user,
     "flooded-inbox": flooded_inbox,
+    "exit-without-sequencer": exit_without_sequencer,
     "kept-receipt": kept_receipt,
     "broken-receipt": broken_receipt,
     "two-receipts": two_receipts,
     "two-votes": two_votes,
     "early-share": early_share,
+    "share-and-abstention": share_and_abstention,
+    "two-successors": two_successors,
     "two-commitments": two_commitments,
     "skipped-entry": skipped_entry,
+    "silent-members": silent_members,
 }
 """In an order in which none spoils another."""
 
@@ -444,3 +581,12 @@ def _vote_root(share: DecryptionShare) -> bytes:
         round=share.round,
         commitment_root=share.commitment_root,
     ).root
+
+
+def _vote(commitment: OrderCommitment) -> Vote:
+    return Vote(
+        committee_id=commitment.committee_id,
+        height=commitment.height,
+        round=commitment.round,
+        commitment_root=commitment.root,
+    )

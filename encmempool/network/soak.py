@@ -12,6 +12,8 @@ shares, and while a sequencer signs twice. Afterwards everything is stopped and 
                            epoch with another sequencer
     disk-full              a node's database may not grow any more
     clock-skew             a node's clock is up to 45 s wrong
+
+With a chain below, what contracts took is looked at as well: nobody pays who did not misbehave.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ class Report:
     plaintext_in_logs: int = 0
     heights: int = 0
     epochs: int = 0
+    slashed: int | None = None
+    slashed_honest: int = 0
     audit: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -111,6 +115,7 @@ class Report:
         """Zeros where zeros are due, evidence of every kind that was injected, and a history that verifies."""
         return (
             not (self.second_signatures or self.lost or self.revealed_not_executed or self.plaintext_in_logs)
+            and not self.slashed_honest
             and all(self.evidence[kind] >= count for kind, count in self.injected.items())
             and bool(self.audit.get("verified"))
             and not self.problems
@@ -139,6 +144,7 @@ class Report:
             "evidence": dict(self.evidence),
             "heights": self.heights,
             "epochs": self.epochs,
+            **({} if self.slashed is None else {"slashed": self.slashed, "slashed_honest": self.slashed_honest}),
             "audit": self.audit,
             "problems": self.problems,
         }
@@ -239,7 +245,7 @@ class _Soak:
         self._lock = threading.Lock()
         self._workers: list[threading.Thread] = []
         self._injected_heights: set[int] = set()
-        self._wrong_members: set[str] = set()
+        self._offenders: set[bytes] = set()
         self._network = RemoteNetwork(self._sequencer.url, home, backend=backend)
         self._trader = Trader(self._network, accounts, seed=seed)
         self.report = Report(seconds=0.0, seed=seed, scheme="", members=0, trades=self._trader.trades)
@@ -403,6 +409,7 @@ class _Soak:
         epoch = len(home.key_sets())
         key_set = home.key_sets()[-1].message
         index = key_set.members.index(home.identity("member", password).address) + 1
+        self._offenders.add(key_set.members[index - 1])
         share = home.key_share(index, password, role="member", epoch=epoch)
         public = key_set.verification_keys[index - 1]
         before = self._shown_evidence("wrong_share")
@@ -483,6 +490,7 @@ class _Soak:
         """Once every member has executed all that is committed: two empty commitments that differ in their time."""
         self._wait_level(members_only=True)
         identity = self._devnet.home(offender).identity("sequencer", self._devnet.password(offender))
+        self._offenders.add(identity.address)
         members = self._devnet.members
         with BlockingPeerOf(members[0].url, timeout_s=10.0) as peer:
             executed = int(peer.call("node")["executed_height"])
@@ -515,6 +523,7 @@ class _Soak:
             time.sleep(0.2)
 
     def _hand_over(self, following: NodeProcess) -> None:
+        self._rebond()
         self._progress("a new committee epoch with another sequencer")
         committees = self._network.committees
         others = [node.url for node in self._devnet.nodes if node.role != "member" and node is not following]
@@ -527,6 +536,18 @@ class _Soak:
                 round_ms=10_000,
                 progress=self._progress,
             )
+
+    def _rebond(self) -> None:
+        """Members who were slashed put down another bond: without it nobody signs a key set that names them."""
+        if self._devnet.l1_url is None:
+            return
+        from encmempool.network.devnet_l1 import deployer_of
+
+        contracts = self._devnet.contracts()
+        least = contracts.site.parameters.member_bond
+        for member in self._network.committees[-1].key_set.members:
+            if missing := max(least - contracts.collateral.get("bond", member), 0):
+                contracts.collateral.send("deposit", member, sender=deployer_of(None), wei=missing)
 
     def _shown_evidence(self, kind: str) -> int:
         """Pieces of evidence of a kind that an auditor has now."""
@@ -567,6 +588,8 @@ class _Soak:
         auditor = self._devnet.of_role("auditor")[0]
         self._count_evidence(auditor)
         self._verify_history(auditor)
+        if self._devnet.l1_url is not None:
+            self._count_slashes()
         self._devnet.stop(self._devnet.nodes)
         self._progress("looking into databases and logs")
         self.report.epochs = len(self._network.committees)
@@ -578,6 +601,12 @@ class _Soak:
         with BlockingPeerOf(auditor.url, timeout_s=20.0) as peer:
             for piece in peer.call("evidence").evidence:
                 self.report.evidence[examine(piece, self._network.committees).kind.text] += 1
+
+    def _count_slashes(self) -> None:
+        contracts, last = self._devnet.contracts(), self._devnet.l1().block()
+        slashes = [found for _, found in contracts.collateral.logs("Slashed", first=0, last=last)]
+        self.report.slashed = len(slashes)
+        self.report.slashed_honest = sum(slashed["party"] not in self._offenders for slashed in slashes)
 
     def _verify_history(self, auditor: NodeProcess) -> None:
         network = RemoteNetwork(auditor.url, self._home, backend=self._backend)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, Protocol
 
 from encmempool.evidence import (
@@ -22,13 +23,14 @@ from encmempool.evidence import (
 )
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
-from encmempool.settlement.l1 import Reverted
+from encmempool.settlement.l1 import Mined, Reverted
 from encmempool.settlement.leaves import Posting, batch_branch, leaves, posting, promise, signature, signatures
 from encmempool.settlement.site import Contracts
 from encmempool.types import (
     DropCertificate,
     EncryptedTransaction,
     InboxEntry,
+    KeySet,
     OrderCertificate,
     Proposal,
     SignedAbstain,
@@ -39,6 +41,10 @@ from encmempool.types import (
 POSTED_AT_ONCE = 8
 SPARE_HEIGHTS = 16
 """So far may posting fall behind before those help whose task it is not."""
+
+
+Question = tuple[int, bytes, int]
+"""Subject and root of a challenge, and the last block for its answer."""
 
 
 class Subject(IntEnum):
@@ -81,27 +87,33 @@ class Keeper:
         committees: Callable[[], Sequence[Committee]],
         evidence: Callable[[], Sequence[Evidence]],
         posts: bool,
+        depth: int,
     ) -> None:
-        """`posts` says whether it is this node's task to post commitments."""
+        """
+        posts    whether it is this node's task to post commitments
+        depth    so many blocks of the chain may be replaced: what was done in them is looked at again
+        """
         self._contracts = contracts
         self._identity = identity
         self._known = known
         self._committees = committees
         self._evidence = evidence
         self._posts = posts
+        self._depth = depth
         self._registered = 0
         self._reported: set[bytes] = set()
-        self._answered: set[tuple[int, bytes]] = set()
         self._heard_up_to = contracts.site.deployed_at
-        self._asked: list[tuple[int, bytes, int]] = []
+        self._heard: set[Question] = set()
+        self._asked: list[Question] = []
+        self._recent: list[tuple[Mined, Callable[[], None]]] = []
         self._receipts: dict[bytes, SignedReceipt] = {}
 
-    def inbox(self, count: int, after: int, depth: int) -> tuple[int, tuple[InboxEntry, ...]]:
+    def inbox(self, count: int, after: int) -> tuple[int, tuple[InboxEntry, ...]]:
         """The newest block that is deep enough, and the entries up to it from index `count` on.
 
         after    the block up to which entries were read
         """
-        head = max(self._contracts.l1.block() - depth, 0)
+        head = max(self._contracts.l1.block() - self._depth, 0)
         first = max(after, self._contracts.site.deployed_at) + 1
         entries = []
         for block, posted in self._contracts.inbox.logs("Posted", first=first, last=head) if head >= first else ():
@@ -111,31 +123,55 @@ class Keeper:
 
     def step(self, executed_height: int) -> list[Step]:
         """All that is due. Raises EnvironmentProblem while the chain cannot be reached."""
+        self._look_again()
         return [*self._register(), *self._post(executed_height), *self._report(), *self._answer()]
+
+    def _look_again(self) -> None:
+        """Whatever stood in a block that was replaced is to be done once more."""
+        head = self._contracts.l1.block()
+        for mined, undo in tuple(self._recent):
+            if not self._contracts.l1.holds(mined):
+                undo()
+                self._recent.remove((mined, undo))
+            elif mined.block <= head - self._depth:
+                self._recent.remove((mined, undo))
+
+    def unbonded(self, key_set: KeySet) -> tuple[bytes, ...]:
+        """The sequencer and members of a key set whose bonds are short or on their way out."""
+        collateral, parameters = self._contracts.collateral, self._contracts.site.parameters
+        needed = dict.fromkeys(key_set.members, parameters.member_bond) | {key_set.sequencer: parameters.sequencer_bond}
+        return tuple(party for party, least in needed.items() if not collateral.get("is_bonded", party, least))
 
     # --- key sets and commitments
 
     def _register(self) -> Iterator[Step]:
-        committees, registry = self._committees(), self._contracts.registry
-        while self._registered < len(committees):
-            committee = committees[self._registered]
-            with suppress(Reverted):
-                registry.get("committee", committee.committee_id)
+        registry, settled = self._contracts.registry, self._contracts.l1.block() - self._depth
+        for committee in self._committees()[self._registered :]:
+            if self._is_registered(committee, at=settled):
                 self._registered += 1
-                continue
-            signed = committee.signed
-            try:
-                registry.send(
-                    "register",
-                    leaves(signed.message),
-                    list(signed.message.members),
-                    list(signatures(signed.signatures)),
-                    sender=self._identity,
-                )
-            except Reverted:
-                return  # another one was faster, or the one before is not there yet
-            self._registered += 1
-            yield Step("registered", {"epoch": committee.key_set.epoch})
+            elif not self._is_registered(committee):
+                signed = committee.signed
+                try:
+                    registry.send(
+                        "register",
+                        leaves(signed.message),
+                        list(signed.message.members),
+                        list(signatures(signed.signatures)),
+                        sender=self._identity,
+                    )
+                except Reverted:
+                    return  # another one was faster, or the one before is not there yet
+                yield Step("registered", {"epoch": committee.key_set.epoch})
+
+    def _is_registered(self, committee: Committee, *, at: int | None = None) -> bool:
+        """In the newest block, or in an earlier one, at which the contract may not have been there yet."""
+        if at is not None and at <= self._contracts.site.deployed_at:
+            return False
+        try:
+            self._contracts.registry.get("committee", committee.committee_id, at=at)
+        except Reverted:
+            return False
+        return True
 
     def _post(self, executed_height: int) -> Iterator[Step]:
         settlement = self._contracts.settlement
@@ -184,6 +220,7 @@ class Keeper:
                 function, arguments = call
                 try:
                     mined = self._contracts.judge.send(function, *arguments, sender=self._identity)
+                    self._recent.append((mined, partial(self._reported.discard, evidence.root)))
                     yield Step("convicted", {"evidence": evidence.root, "gas": mined.gas})
                 except Reverted as error:
                     yield Step("not_convicted", {"evidence": evidence.root, "reason": str(error)})
@@ -193,25 +230,35 @@ class Keeper:
 
     def _answer(self) -> Iterator[Step]:
         challenges, block = self._contracts.challenges, self._contracts.l1.block()
-        if block > self._heard_up_to:
-            for _, asked in challenges.logs("Challenged", first=self._heard_up_to + 1, last=block):
-                if asked["accused"] == self._identity.address:
-                    self._asked.append((int(asked["subject"]), asked["root"], int(asked["deadline"])))
-            self._heard_up_to = block
-        for subject, root, deadline in tuple(self._asked):
+        self._hear(block)
+        for question in tuple(self._asked):
+            subject, root, deadline = question
             call = self._reply(subject, root)
             if call is not None:
                 function, arguments = call
                 try:
-                    challenges.send(function, *arguments, sender=self._identity)
+                    mined = challenges.send(function, *arguments, sender=self._identity)
                 except Reverted as error:
                     yield Step("unanswered", {"subject": subject, "root": root, "reason": str(error)})
                     if block <= deadline:
                         continue
                 else:
+                    self._recent.append((mined, partial(self._asked.append, question)))
                     yield Step("answered", {"subject": subject, "root": root})
             if call is not None or block > deadline:
-                self._asked.remove((subject, root, deadline))
+                self._asked.remove(question)
+
+    def _hear(self, block: int) -> None:
+        """Who asks this party for what, up to a block, and once more in those that may have been replaced."""
+        first = max(self._heard_up_to - self._depth, self._contracts.site.deployed_at) + 1
+        if block < first:
+            return
+        for _, asked in self._contracts.challenges.logs("Challenged", first=first, last=block):
+            question = (int(asked["subject"]), asked["root"], int(asked["deadline"]))
+            if asked["accused"] == self._identity.address and question not in self._heard:
+                self._heard.add(question)
+                self._asked.append(question)
+        self._heard_up_to = max(self._heard_up_to, block)
 
     def _reply(self, subject: int, root: bytes) -> tuple[str, tuple[Any, ...]] | None:
         """What answers a challenge, or None if nothing known here does."""

@@ -16,14 +16,17 @@ from encmempool.identity import Identity
 from encmempool.settlement.compile import Artifact, Log
 
 try:
-    from requests.exceptions import RequestException
+    from requests.exceptions import HTTPError, RequestException
     from web3 import HTTPProvider, Web3
-    from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception, Web3RPCError
+    from web3.exceptions import ContractLogicError, TimeExhausted, TransactionNotFound, Web3Exception, Web3RPCError
+    from web3.providers.rpc.utils import ExceptionRetryConfiguration
 except ImportError:
     raise EnvironmentProblem("the chain below is reached with web3: pip install 'encmempool[chain]'") from None
 
 _TIMEOUT_S = 10.0
 _MINED_S = 90.0
+_RETRIES = 5
+_FIRST_PAUSE_S = 0.2
 _LOG_BLOCKS = 2_000
 """Chains answer for so many blocks at a time."""
 _TIP = 10**9
@@ -54,7 +57,10 @@ class L1:
     def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         logging.getLogger("web3").setLevel(logging.CRITICAL)
         self.url = url
-        self._web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None))
+        # A provider that limits requests gets the same ones again, later: also a transaction, which is signed once.
+        again = ExceptionRetryConfiguration(errors=(HTTPError,), retries=_RETRIES, backoff_factor=_FIRST_PAUSE_S)
+        provider = HTTPProvider(url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=again)
+        self._web3 = Web3(provider)
 
     @property
     def chain_id(self) -> int:
@@ -79,10 +85,20 @@ class L1:
         with self._reached():
             return int(self._web3.eth.get_transaction_count(_checksummed(address), "pending"))
 
-    def call(self, to: bytes, data: bytes) -> bytes:
-        """Changes nothing. Raises Reverted."""
+    def call(self, to: bytes, data: bytes, *, at: int | None = None) -> bytes:
+        """Changes nothing; in the state after block `at`, by default the newest. Raises Reverted."""
         with self._reached():
-            return bytes(self._web3.eth.call({"to": _checksummed(to), "data": _hexed(data)}))
+            block: Any = "latest" if at is None else at
+            return bytes(self._web3.eth.call({"to": _checksummed(to), "data": _hexed(data)}, block))
+
+    def holds(self, mined: Mined) -> bool:
+        """Whether a transaction is still in the block that it was mined in."""
+        with self._reached():
+            try:
+                receipt = self._web3.eth.get_transaction_receipt(mined.hash)  # type: ignore[arg-type]
+            except TransactionNotFound:
+                return False
+        return int(receipt["blockNumber"]) == mined.block
 
     def logs(self, address: bytes, *, first: int, last: int) -> Iterator[tuple[int, tuple[bytes, ...], bytes]]:
         """What a contract said in blocks first to last: block, topics and data, in their order."""
@@ -99,10 +115,12 @@ class L1:
 
     def send(self, sender: Identity, to: bytes | None, data: bytes, *, wei: int = 0) -> Mined:
         """A transaction, and the wait for its block; `to` None creates a contract. Raises Reverted, before anything is
-        paid where that shows in advance."""
+        paid where that shows in advance. While an earlier transaction of the sender waits, nothing is sent: it may be
+        the same one."""
         request: Any = {"from": _checksummed(sender.address), "data": _hexed(data), "value": wei}
         if to is not None:
             request["to"] = _checksummed(to)
+        self._require_none_waiting(sender.address)
         with self._reached():
             gas = min(self._web3.eth.estimate_gas(request) * 5 // 4, MAX_TRANSACTION_GAS)
             base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
@@ -131,6 +149,16 @@ class L1:
             ),
         )
 
+    def _require_none_waiting(self, sender: bytes) -> None:
+        with self._reached():
+            mined, sent = (
+                self._web3.eth.get_transaction_count(_checksummed(sender), when) for when in ("latest", "pending")
+            )
+        if sent > mined:
+            raise EnvironmentProblem(
+                f"an earlier transaction of 0x{sender.hex()} waits for its block on the chain at {self.url}"
+            )
+
     def request(self, method: str, *arguments: Any) -> Any:
         """A method of the chain's own, such as anvil's. EnvironmentProblem if it has none of this name."""
         with self._reached():
@@ -148,6 +176,11 @@ class L1:
             ) from None
         except Web3RPCError as error:
             raise EnvironmentProblem(f"the chain at {self.url} refuses: {_reason(error)}") from error
+        except HTTPError as error:
+            status = "an error" if error.response is None else error.response.status_code
+            raise EnvironmentProblem(
+                f"the chain at {self.url} answers with HTTP {status}: wait, or use another address"
+            ) from error
         except (RequestException, OSError, Web3Exception, ValueError) as error:
             raise EnvironmentProblem(
                 f"the chain at {self.url} does not answer as one ({type(error).__name__}): is it running?"
@@ -162,9 +195,9 @@ class Deployed:
         self._l1 = l1
         self._artifact = artifact
 
-    def get(self, function: str, *arguments: Any) -> Any:
-        """Raises Reverted."""
-        data = self._l1.call(self.address, self._artifact.call(function, *arguments))
+    def get(self, function: str, *arguments: Any, at: int | None = None) -> Any:
+        """In the state after block `at`, by default the newest. Raises Reverted."""
+        data = self._l1.call(self.address, self._artifact.call(function, *arguments), at=at)
         return self._artifact.result(function, data)
 
     def send(self, function: str, *arguments: Any, sender: Identity, wei: int = 0) -> Mined:

@@ -47,7 +47,7 @@ VERSIONS = {"bench micro": 2}
 
 
 NAMES = {"devnet soak": "encmempool.soak/1"}
-NEED_MORE = ("bench load", "fetch anvil", "evidence fetch", "inbox post", "scenario run")
+NEED_MORE = ("bench load", "fetch anvil", "evidence fetch", "inbox post", "exit claim", "scenario run")
 PROCESSES = [leaf for leaf in LEAVES if leaf.startswith(("node ", "devnet ")) or leaf in NEED_MORE]
 """Commands that need nodes or the package registry: test_devnet.py, test_scenarios.py and test_fetch.py run them."""
 
@@ -89,6 +89,7 @@ def test_tree_is_the_documented_one() -> None:
         "bench scaling",
         "bench peers",
         "bench compare",
+        "bench accountability",
         "node init",
         "node sequencer",
         "node member",
@@ -102,6 +103,8 @@ def test_tree_is_the_documented_one() -> None:
         "devnet soak",
         "scenario run",
         "inbox post",
+        "exit address",
+        "exit claim",
         "measure run",
         "measure report",
         "measure arms",
@@ -244,6 +247,8 @@ def test_json_of_every_command_fits_its_schema(
         "bench micro": ["--scheme", "tdh2", "--batch", "1"],
         "bench scaling": ["--over", "batch", "--scheme", "clear", "--batch", "1", "--batch", "2", "--batch", "3"],
         "bench compare": ["--threads", "1,2", "--only", "g1::add"],
+        "bench accountability": ["--scheme", "tdh2", "--batch", "2"],
+        "exit address": ["--key", "alice"],
         "bench peers": ["--peer", "py_ecc", "--job", "hash-to-g1", "--rounds", "6"],
         "conformance run": ["--vectors", str(one_vector)],
         "measure run": [*small, "--engine", "integer"],

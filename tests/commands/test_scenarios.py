@@ -1,9 +1,13 @@
 """Misbehaviour in a real network on a real chain, and a user's way past the sequencer, by their commands."""
 
+import time
+
 import pytest
 
 from cli.scenario import NAMES
 from encmempool.errors import EnvironmentProblem
+from encmempool.network.devnet import Devnet
+from encmempool.network.devnet_l1 import PARAMETERS
 from encmempool.settlement import anvil
 
 
@@ -65,3 +69,60 @@ def test_ignored_user_posts_to_the_inbox_and_is_executed(invoked, fits_schema, i
         )
     finally:
         assert invoked(home, "devnet", "down").code == 0
+
+
+@pytest.mark.slow
+def test_user_takes_ether_out_with_a_history_once_the_network_is_gone(
+    invoked, fits_schema, is_problem, tmp_path
+) -> None:
+    home = tmp_path / "home"
+    up = invoked(home, "devnet", "up", "--l1", "anvil", "--json")
+    assert up.code == 0, up
+    l1 = up.json["l1"]
+    try:
+        node, (auditor,) = up.json["node"], (n["url"] for n in up.json["nodes"] if n["role"] == "auditor")
+        address = invoked(home, "exit", "address", "--key", "dev-0", "--json")
+        fits_schema(address.json)
+        signed = invoked(
+            home,
+            "--node",
+            node,
+            "tx",
+            "sign",
+            "--key",
+            "dev-0",
+            "--to",
+            address.json["exit_address"],
+            "--value",
+            "2 ETH",
+        )
+        (tmp_path / "tx.hex").write_text(signed.out)
+        (tmp_path / "envelope.hex").write_text(invoked(home, "--node", node, "encrypt", str(tmp_path / "tx.hex")).out)
+        assert invoked(home, "--node", node, "submit", str(tmp_path / "envelope.hex")).code == 0
+        waited = invoked(home, "--node", node, "wait", str(tmp_path / "envelope.hex"), "--json")
+        assert waited.json["state"] == "executed"
+        is_problem(invoked(home, "exit", "claim", "--key", "dev-0"), 2, "--history")
+        is_problem(invoked(home, "--node", auditor, "exit", "claim", "--key", "dev-1"), 3, "nothing to fetch")
+
+        contracts = Devnet.load(home / "devnet").contracts()
+        wait_until(lambda: contracts.settlement.get("executed_height") >= waited.json["height"])
+        history, site = tmp_path / "history.bin", next((home / "devnet").glob("*/l1.json"))
+        assert invoked(home, "--node", auditor, "audit", "export", "-o", str(history)).code == 0
+        named = contracts.settlement.get("height")
+        Devnet.load(home / "devnet").stop(Devnet.load(home / "devnet").nodes)
+        contracts.l1.request("anvil_mine", hex(2 * PARAMETERS.finality_blocks))
+        by_history = ("--history", str(history), "--l1", l1, "--contracts", str(site))
+        paid = invoked(home, "exit", "claim", "--key", "dev-0", *by_history, "--json")
+        fits_schema(paid.json)
+        assert (paid.code, paid.json.get("paid")) == (0, str(2 * 10**18)), paid
+        assert paid.json["height"] >= named
+        is_problem(invoked(home, "exit", "claim", "--key", "dev-0", *by_history), 3, "nothing to fetch", "was paid")
+    finally:
+        assert invoked(home, "devnet", "down").code == 0
+
+
+def wait_until(reached, timeout_s=60.0):
+    end = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.3)

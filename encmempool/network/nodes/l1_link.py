@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from encmempool.errors import Conflict, EnvironmentProblem, Malformed, StorageError
+from encmempool.errors import Conflict, EnvironmentProblem, Malformed, Rejected, StorageError
 from encmempool.identity import Identity
 from encmempool.network.config import L1Settings
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from encmempool.network.nodes.core import Core
     from encmempool.network.nodes.service import Service
     from encmempool.settlement.keeper import Keeper
+    from encmempool.types import KeySet
 
 Result = TypeVar("Result")
 
@@ -36,21 +37,21 @@ class L1Link:
         self._posts = role == "sequencer"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="l1")
         self._problem: str | None = None
+        self._keeper: Keeper | None = None
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)
 
     async def run(self, service: Service) -> None:
-        keeper: Keeper | None = None
         while True:
             await asyncio.sleep(self._pause_s)
             if not service.core.has_network:
                 continue
             try:
-                if keeper is None:
-                    keeper = await self._do(self._connect, service.core)
-                await self._read_inbox(keeper, service)
-                for step in await self._do(keeper.step, service.core.executed_height):
+                if self._keeper is None:
+                    self._keeper = await self._do(self._connect, service.core)
+                await self._read_inbox(self._keeper, service)
+                for step in await self._do(self._keeper.step, service.core.executed_height):
                     service.log.write(step.name, **step.fields)  # type: ignore[arg-type]
             except (EnvironmentProblem, Malformed) as error:
                 if str(error) != self._problem:
@@ -61,10 +62,18 @@ class L1Link:
             else:
                 self._problem = None
 
+    async def require_bonds(self, key_set: KeySet) -> None:
+        """Raises Rejected NET-31 if somebody whom a key set names has no bond, and EnvironmentProblem while the chain
+        cannot be asked."""
+        if self._keeper is None:
+            raise EnvironmentProblem(f"the contracts on {self._l1.url} were not found yet: {self._problem or 'wait'}")
+        if short := await self._do(self._keeper.unbonded, key_set):
+            named = ", ".join(f"0x{party.hex()}" for party in short)
+            raise Rejected("NET-31", f"the next key set names who has no bond on the chain below: {named}")
+
     async def _read_inbox(self, keeper: Keeper, service: Service) -> None:
         inbox = service.core.inbox
-        depth = service.core.committees[0].genesis.deadlines.l1_depth
-        head, entries = await self._do(keeper.inbox, inbox.count, inbox.head, depth)
+        head, entries = await self._do(keeper.inbox, inbox.count, inbox.head)
         if head > inbox.head:
             await service.act(service.core.take_inbox, head, entries)
         inbox.looked_at = time.monotonic()
@@ -73,13 +82,15 @@ class L1Link:
         from encmempool.settlement.keeper import Keeper
         from encmempool.settlement.site import Site, connect
 
+        genesis = core.committees[0].genesis
         return Keeper(
-            connect(self._l1, Site.read(self._contracts), core.committees[0].genesis),
+            connect(self._l1, Site.read(self._contracts), genesis),
             self._identity,
             core.history,
             committees=lambda: core.committees,
             evidence=lambda: core.evidence,
             posts=self._posts,
+            depth=genesis.deadlines.l1_depth,
         )
 
     async def _do(self, call: Callable[..., Result], *arguments: Any) -> Result:

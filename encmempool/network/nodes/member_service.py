@@ -158,6 +158,8 @@ class MemberService(Service):
     async def _sign_successor(self, call: Call) -> SignedKeySet:
         self._require_network()
         self._check_order(call.body)
+        if self.below is not None:
+            await self.below.require_bonds(call.body.order.key_set)
         return await self.act(self._signed_successor, call.body.order.key_set)
 
     def _signed_successor(self, key_set: Any) -> SignedKeySet:
