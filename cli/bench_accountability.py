@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.application import progress, settings
+from cli.application import Command, progress, settings
 from cli.committee import MAX_MEMBERS
 from cli.io import heading, print_json, print_rich, table
 from threshold.schemes.registry import ENCRYPTED_SCHEMES, SCHEMES
@@ -15,7 +15,7 @@ _BATCHES = (64,)
 _MAX_BATCH = 4096
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--scheme", "names", type=click.Choice(SCHEMES), multiple=True, help="Which schemes.  [default: all that hide]"
 )

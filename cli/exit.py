@@ -27,7 +27,7 @@ def exit() -> None:
     \b
     Examples:
       encmempool exit address --key alice
-      encmempool exit claim --key alice --history history.bin --l1 http://127.0.0.1:8545 --contracts l1.json
+      encmempool exit claim --key alice --history history.bin --l1 URL --contracts l1.json
     """
 
 
@@ -64,7 +64,7 @@ def claim(key: str, history: str | None, l1: str | None, contracts: Path | None,
     \b
     Examples:
       encmempool exit claim --key dev-0 --node http://127.0.0.1:49137
-      encmempool exit claim --key alice --history history.bin --l1 http://127.0.0.1:8545 --contracts l1.json
+      encmempool exit claim --key alice --history history.bin --l1 URL --contracts l1.json
     """
     from encmempool.settlement import exits
 

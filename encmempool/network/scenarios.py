@@ -23,7 +23,7 @@ from encmempool.keysets import Committee
 from encmempool.network.devnet import BlockingPeerOf, Devnet, Layout, NodeProcess, Wanted, launch
 from encmempool.network.devnet_l1 import DEADLINES, PARAMETERS, deployer_of
 from encmempool.network.export import RemoteHistory
-from encmempool.network.peer import Refused
+from encmempool.network.peer import PeerProblem, Refused
 from encmempool.network.remote import RemoteNetwork
 from encmempool.network.trading import trade
 from encmempool.network.wire import HeightRecord
@@ -177,8 +177,8 @@ class Stage:
     def executed(self) -> int:
         return int(self.call("node")["executed_height"])
 
-    def commitment(self, height: int) -> SignedCommitment:
-        found: SignedCommitment = self.call("commitment", path={"block": height})
+    def commitment(self, height: int, node: NodeProcess | None = None) -> SignedCommitment:
+        found: SignedCommitment = self.call("commitment", node, path={"block": height})
         return found
 
     def with_shares(self, height: int) -> HeightRecord | None:
@@ -205,7 +205,7 @@ class Stage:
         settlement = self.contracts.settlement
         for at in range(settlement.get("height") + 1, height + 1):
             certificate = self.wait(partial(self.certificate, at), f"height {at} is certified")
-            shown = posting(self.commitment(at), certificate.signatures)
+            shown = posting(self.commitment(at, self.devnet.sequencer), certificate.signatures)
             with suppress(Reverted):  # a node was faster
                 settlement.send("post", [shown], sender=self.watcher)
         self.wait(lambda: settlement.get("height") >= height, "the height is posted")
@@ -477,10 +477,10 @@ def silent_members(stage: Stage, *, seconds: float) -> dict[str, Any]:
             view.submit(sent)
         height = stage.wait(lambda: stage.height_of(sent.tx_id), "the transaction is committed")
         for at in range(stage.executed() + 1, height + 1):
-            vote = _vote(stage.commitment(at).message)
+            vote = _vote(stage.commitment(at, stage.devnet.sequencer).message)
             stage.call("submit_vote", body=SignedVote(message=vote, signature=stage.sign(silent[0], vote)))
         stage.post_up_to(height)
-        commitment = stage.commitment(height)
+        commitment = stage.commitment(height, stage.devnet.sequencer)
         stage.mine(DEADLINES.reveal_l1_blocks + 2)
         since, gained = stage.l1.block(), stage.claimable(asked.address)
         bonds = [stage.bond(member.address) for member in silent]
@@ -553,7 +553,7 @@ def _play(stage: Stage, name: str, seconds: float) -> Outcome:
     stage.rebond()
     try:
         facts = SCENARIOS[name](stage, seconds=seconds)
-    except Failed as failed:
+    except (Failed, PeerProblem, Refused, Reverted) as failed:
         return Outcome(name, False, time.monotonic() - began, problem=str(failed))
     return Outcome(name, True, time.monotonic() - began, facts)
 

@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -88,8 +88,8 @@ def test_tree_is_the_documented_one() -> None:
         "bench micro",
         "bench scaling",
         "bench peers",
-        "bench compare",
         "bench accountability",
+        "bench compare",
         "node init",
         "node sequencer",
         "node member",
@@ -129,13 +129,14 @@ def test_help_has_an_example_and_the_global_options(command, invoked) -> None:
 
 
 def test_help_is_quick(executed, tmp_path) -> None:
-    # A limit for people, not a benchmark: the heavy imports alone take longer.
-    elapsed = []
+    # Processor time, twice what it takes on a busy machine: the heavy imports alone take longer.
+    spent = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert executed("--help", cwd=tmp_path).code == 0
-        elapsed.append(time.perf_counter() - start)
-    assert min(elapsed) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 1.0
 
 
 def test_help_imports_nothing_heavy(tmp_path) -> None:
