@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -1211,8 +1211,8 @@ def other_authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture(scope="module")
-def secure(certificates: Certificates) -> Iterator[Node]:
+@contextmanager
+def secured(certificates: Certificates, *, header_timeout_s: float = 0.5) -> Iterator[Node]:
     """Mutual TLS: certificates of peers are verified; clients have none."""
     tls = certificates.tls(certificates.authority.issue_cert(HOST), certificates.authority, "server")
 
@@ -1223,8 +1223,14 @@ def secure(certificates: Certificates) -> Iterator[Node]:
         return None
 
     listener = Listener(certificate=tls.certificate, key=tls.key, peer_authorities=tls.authority)
-    limits = Limits(header_timeout_s=0.5, connections_per_address=8, requests_per_s=1, burst=4)
+    limits = Limits(header_timeout_s=header_timeout_s, connections_per_address=8, requests_per_s=1, burst=4)
     with Node({"node": about, "submit_vote": vote}, listener=listener, limits=limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def secure(certificates: Certificates) -> Iterator[Node]:
+    with secured(certificates) as running:
         yield running
 
 
@@ -1297,15 +1303,16 @@ def test_http_to_a_port_with_tls_fails_and_leaves_it_well(secure, certificates):
     assert ask_over_tls(secure, tls)["peer"]
 
 
-def test_handshakes_that_never_end_are_counted_and_given_up(secure, certificates):
-    held = [secure.connect() for _ in range(8)]
-    with secure.connect() as connection:
-        assert is_closed(connection, 0.3)  # one too many
-    assert all(is_closed(connection, 2) for connection in held)
-    for connection in held:
-        connection.close()
-    tls = certificates.tls(certificates.authority.issue_cert("member-1.example"), certificates.authority, "member")
-    assert ask_over_tls(secure, tls)["peer"]
+def test_handshakes_that_never_end_are_counted_and_given_up(certificates):
+    with secured(certificates, header_timeout_s=4.0) as secure:
+        held = [secure.connect() for _ in range(8)]
+        with secure.connect() as connection:
+            assert is_closed(connection, 3)  # one too many
+        assert all(is_closed(connection, 6) for connection in held)
+        for connection in held:
+            connection.close()
+        tls = certificates.tls(certificates.authority.issue_cert("member-1.example"), certificates.authority, "member")
+        assert ask_over_tls(secure, tls)["peer"]
 
 
 def test_connection_that_is_lost_while_the_server_looks_after_it_does_no_harm(secure, certificates, connections):
