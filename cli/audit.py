@@ -265,7 +265,7 @@ def _proof_lines(shown: ProvenTransaction) -> list[tuple[str, str]]:
         ("network root", hexed(shown.genesis_root)),
         ("transaction", hexed(shown.tx_id)),
         ("sender", f"{hexed(shown.sender)}, nonce {shown.nonce}"),
-        ("received as", f"number {shown.sequence}"),
+        ("received as", "not received: forced in" if shown.sequence is None else f"number {shown.sequence}"),
         ("inclusion", f"height {shown.height}, position {shown.position} of {shown.count}"),
         ("fixed by", f"{shown.threshold} of {shown.members} members, before anything was opened"),
         ("content", _content(shown)),

@@ -23,7 +23,7 @@ PRF-1  the proof is the canonical encoding of a Proof of the network whose genes
 PRF-2  its key sets descend from that genesis
 PRF-3  a commitment is its key set's, signed by the sequencer, and certified by t members
 PRF-4  the branch leads from the transaction's id, at its position, to the batch root
-PRF-5  the transaction and its receipt pass the checks of admission
+PRF-5  the transaction, and its receipt if one is shown, pass the checks of admission
 PRF-6  the opening has the form that the scheme asks for, and opens the transaction
 PRF-7  the states shown are that which the transaction's commitment names, and one after its height, named by another
        commitment as in PRF-3; both hold the sender's account, the later one with the transaction's nonce used
@@ -105,6 +105,7 @@ class AccountAfter(SszObject):
 class Proof(SszObject):
     """
     key_sets    all up to the newest height that the proof speaks of
+    receipts    the transaction's; none for one that was forced in
     ordered     the commitment that lists the transaction
     branch      from its id to the batch root
     opening     as `Scheme.opening` makes it; empty where nothing is closed, or where none is shown
@@ -115,7 +116,7 @@ class Proof(SszObject):
     genesis: GenesisSummary
     key_sets: Annotated[tuple[SignedKeySet, ...], Limit(MAX_PROOF_KEY_SETS)]
     transaction: EncryptedTransaction
-    receipt: SignedReceipt
+    receipts: Annotated[tuple[SignedReceipt, ...], Limit(1)]
     ordered: Certified
     position: U32
     branch: Annotated[tuple[Hash, ...], Limit(MAX_BRANCH_NODES)]
@@ -151,7 +152,7 @@ class ProvenTransaction:
     """What a proof shows.
 
     position     in the committed batch, from 0, of `count`
-    sequence     of the sequencer's receipt
+    sequence     of the sequencer's receipt, or None if none is shown: a forced transaction has none
     opened_by    what shows the payload: nothing, height key or body key; None if nothing does
     payload      the raw signed transaction, or None where nothing was opened
     outcomes     those that are possible by what was shown; none if not even the height's execution was
@@ -170,7 +171,7 @@ class ProvenTransaction:
     commitment_root: bytes
     position: int
     count: int
-    sequence: int
+    sequence: int | None
     opened_by: str | None
     payload: bytes | None
     plaintext_root: bytes
@@ -211,7 +212,7 @@ def verify(proof: Proof, *, genesis_root: bytes, backend: str = DEFAULT_BACKEND)
         commitment_root=commitment.root,
         position=proof.position,
         count=commitment.count,
-        sequence=proof.receipt.message.sequence,
+        sequence=proof.receipts[0].message.sequence if proof.receipts else None,
         opened_by=scheme.info.opened_alone_by if opened else None,
         payload=payload,
         plaintext_root=ZERO_HASH if payload is None else plaintext_root(payload),
@@ -248,7 +249,8 @@ def _check_admission(proof: Proof, terms: Terms) -> None:
     terms.check(proof.transaction, height=height)
     if terms.addresses_height and header.target_height != height:
         raise Rejected("PRF-5", f"the transaction is addressed to height {header.target_height}")
-    check_receipt(terms, proof.transaction, proof.receipt)
+    for receipt in proof.receipts:
+        check_receipt(terms, proof.transaction, receipt)
 
 
 def _terms(genesis: GenesisSummary, key_set: KeySet, scheme: Scheme) -> Terms:

@@ -16,7 +16,7 @@ from encmempool.proof import AccountAfter, AccountBranch, Certified, Proof
 from encmempool.reveal import Executed, Follower
 from encmempool.state import StateTree
 from encmempool.summaries import GenesisSummary
-from encmempool.types import BATCH_DEPTH, Account, Proposal
+from encmempool.types import BATCH_DEPTH, Account, Proposal, SignedReceipt
 from threshold.schemes.base import BatchKey
 
 
@@ -37,7 +37,7 @@ def prove(follower: Follower, tx_id: bytes) -> Proof:
         genesis=GenesisSummary.of(follower.committee.genesis),
         key_sets=tuple(key_sets),
         transaction=ready.proposal.transactions[position],
-        receipt=ready.proposal.receipts[position],
+        receipts=_receipt(ready.proposal, position),
         ordered=_certified(follower, ready),
         position=position,
         branch=list_branch([t.tx_id for t in ready.proposal.transactions], position, BATCH_DEPTH),
@@ -106,6 +106,12 @@ def _place(follower: Follower, tx_id: bytes) -> tuple[Executed, int]:
         f"no commitment up to height {height - 1} holds transaction 0x{tx_id.hex()}: check the id, or take a newer "
         "history"
     )
+
+
+def _receipt(proposal: Proposal, position: int) -> tuple[SignedReceipt, ...]:
+    """None for a forced transaction."""
+    received = position - len(proposal.forced)
+    return () if received < 0 else (proposal.receipts[received],)
 
 
 def _certified(follower: Follower, ready: Ready) -> Certified:

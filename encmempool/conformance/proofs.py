@@ -28,7 +28,7 @@ def operations(backend: str = DEFAULT_BACKEND) -> dict[str, Callable[[Json], Jso
             "commitment_root": to_hex(shown.commitment_root),
             "position": str(shown.position),
             "count": str(shown.count),
-            "sequence": str(shown.sequence),
+            "sequence": None if shown.sequence is None else str(shown.sequence),
             "opened_by": shown.opened_by,
             "payload": None if shown.payload is None else to_hex(shown.payload),
             "plaintext_root": to_hex(shown.plaintext_root),

@@ -158,7 +158,7 @@ def proof(
         "genesis": page.summary(NETWORK),
         "key_sets": chain,
         "transaction": transaction,
-        "receipt": {"message": receipt, "signature": sign(RECEIPT, receipt, "sequencer")},
+        "receipts": [{"message": receipt, "signature": sign(RECEIPT, receipt, "sequencer")}],
         "ordered": certified(commitment(of, HEIGHT, ids, HEIGHT - 1, before)),
         "position": 1,
         "branch": page.list_branch(ids, 1, page.BATCH_DEPTH),
@@ -207,6 +207,7 @@ def good_cases() -> Iterator[Case]:
     yield case("half an ether came in", proof(spent=-ETHER // 2), "PRF-10")
     yield case("padding of version 2", proof(TDH2, plaintext=b"\x02" + bytes(255)), "PRF-8")
     yield case("no transaction inside", proof(TDH2, content=b"rubbish"), "PRF-8")
+    yield case("forced in, without a receipt", proof(TDH2) | {"receipts": []}, "PRF-5")
     other = payload(nonce=NONCE + 1, gas_limit=21_000, value=1)
     yield case("a payload with another nonce", proof(content=other), "PRF-8")
 
@@ -285,11 +286,11 @@ def bad_cases() -> Iterator[Case]:
     yield case("the commitment says four", ("PRF-4",), lambda p: ordered(p, count=4))
 
     def received(p: Json, by: str = "sequencer", **changes: Any) -> None:
-        message = p["receipt"]["message"] | changes
-        p["receipt"] = {"message": message, "signature": sign(RECEIPT, message, by)}
+        message = p["receipts"][0]["message"] | changes
+        p["receipts"] = [{"message": message, "signature": sign(RECEIPT, message, by)}]
 
     def unsigned(p: Json) -> None:
-        p["transaction"]["signature"] = p["receipt"]["signature"]
+        p["transaction"]["signature"] = p["receipts"][0]["signature"]
 
     yield case("not the sender's envelope", ("PRF-5", "TXN-7"), unsigned)
     yield case("a member's receipt", ("PRF-5", "SEQ-6"), lambda p: received(p, "member 1"))

@@ -10,6 +10,8 @@ from encmempool.forced import MAX_SETTLED, KnownInbox, StoredInbox
 from encmempool.genesis import DEADLINES
 from encmempool.network.local import LocalNetwork
 from encmempool.network.rotation import Change, rotate
+from encmempool.proof import Proof, verify
+from encmempool.prover import followed, followed_to, prove
 from encmempool.reveal import Follower
 from encmempool.store import MemoryStore
 from encmempool.types import InboxEntry, Proposal
@@ -350,3 +352,36 @@ def test_stored_inbox_is_the_same_after_a_restart():
     assert again.entry(2) == entries[2]
     with pytest.raises(ValueError, match="does not follow"):
         again.records_of(entries)
+
+
+def test_forced_transaction_is_proven_without_a_receipt(world, chain):
+    ignored, usual = transfer(world), transfer(world, 1)
+    chain.post(ignored)
+    chain.pass_blocks(WINDOW)
+    world.network.submit(usual.encoded)
+    world.network.commit()
+    world.network.reveal()
+    world.network.commit()
+    world.network.reveal()
+    root = world.committee.genesis.root
+    for sent, sequence in ((ignored, None), (usual, 0)):
+        made = prove(followed(world.network, sent.tx_id), sent.tx_id)
+        assert made == prove(world.network.follower, sent.tx_id)
+        shown = verify(Proof.of_file(made.file), genesis_root=root)
+        assert (shown.tx_id, shown.sequence, shown.success) == (sent.tx_id, sequence, True)
+    history = audit.export(world.network)
+    assert prove(audit.replayed(history), ignored.tx_id).receipts == ()
+
+
+def test_history_is_followed_to_a_height_over_a_dropped_one(world, chain):
+    sent = transfer(world)
+    world.network.submit(sent.encoded)
+    world.network.commit()
+    assert world.network.abstain(1)
+    world.network.execute()
+    world.network.commit()
+    world.network.reveal()
+    follower = followed_to(world.network, 2)
+    assert follower.executed_at(1).drop is not None
+    assert follower.latest.root == world.network.follower.executed_at(1).state.root
+    assert follower.chain.at(2).commitment == world.network.follower.chain.at(2).commitment

@@ -266,11 +266,11 @@ def test_branch_has_to_lead_to_the_batch_root(proven) -> None:
 def test_transaction_and_receipt_have_to_be_what_was_admitted(proven) -> None:
     """PRF-5"""
     given = proven("tdh2")
-    transaction, receipt = given.proof.transaction, given.proof.receipt
+    transaction, (receipt,) = given.proof.transaction, given.proof.receipts
     other = given.world.network.follower.executed_at(TARGET).ready.proposal.receipts[0]
     given.refused("TXN-7", transaction=replace(transaction, signature=receipt.signature))
-    given.refused("SEQ-6", receipt=replace(receipt, signature=transaction.signature))
-    given.refused("SEQ-7", receipt=other)
+    given.refused("SEQ-6", receipts=(replace(receipt, signature=transaction.signature),))
+    given.refused("SEQ-7", receipts=(other,))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -357,7 +357,7 @@ def test_no_part_of_another_proof_fits(proven, data) -> None:
     ids = [transaction.tx_id for transaction in executed.ready.proposal.transactions]
     proofs = [prove(given_proof.world.network.follower, tx_id) for tx_id in ids[:2]]
     honest = [given_proof.of(proof) for proof in proofs]
-    names = ("transaction", "receipt", "position", "branch", "opening", "before", "after")
+    names = ("transaction", "receipts", "position", "branch", "opening", "before", "after")
     mixed = replace(proofs[0], **{name: getattr(data.draw(st.sampled_from(proofs)), name) for name in names})
     try:
         found = given_proof.of(mixed)
