@@ -50,7 +50,7 @@ from encmempool import certificates
 from encmempool.certificates import vote_for
 from encmempool.envelope import reservation
 from encmempool.errors import Malformed, Rejected
-from encmempool.forced import InboxView, NoInbox, Passed, Settlement, settle
+from encmempool.forced import InboxView, NoInbox, Passed, Settlement, is_waited_for, settle
 from encmempool.identity import require_signer
 from encmempool.intervals import IntervalSet
 from encmempool.keysets import Committee
@@ -891,6 +891,7 @@ class Member:
         open_ones = [at for at in self._abstentions if at > self.chain.executed_height]
         if open_ones and (max(open_ones) >= key_set.start_height or key_set.start_parent != ZERO_HASH):
             raise Rejected("DRP-5", f"this member abstained at height {max(open_ones)}, which may be dropped still")
+        self._require_nothing_waits_for_the_key(key_set)
         own = [share.round for share in released if share.committee_id == self.committee.committee_id]
         if key_set.key_id == self.committee.key_set.key_id:
             before = self.chain.commitment_at(key_set.start_height - 1)
@@ -905,6 +906,19 @@ class Member:
             Persist(kind=SUCCESSOR, key=self.committee.committee_id, value=encoded),
             Send(message=encoded),
         )
+
+    def _require_nothing_waits_for_the_key(self, successor: KeySet) -> None:
+        """FRC-8. A sequencer that is replaced need not be waited for: it may have stopped."""
+        present = self.committee.key_set
+        if successor.key_id == present.key_id or successor.sequencer != present.sequencer:
+            return
+        newest = self.chain.commitment_at(self.chain.certified)
+        window = self.committee.genesis.deadlines.force_l1_blocks
+        settled = newest.message.inbox_index if newest else 0
+        if is_waited_for(self.chain.inbox, present.key_id, start=settled, window=window):
+            raise Rejected(
+                "FRC-8", "an overdue entry of the inbox is encrypted to the key that would end: sign once it is settled"
+            )
 
     def _require_office(self, height: int) -> None:
         """A member acts at the heights of its committee, up to the start of a successor it has signed."""

@@ -10,6 +10,7 @@ FRC-3  inbox_index moves past exactly what the walk settled
 FRC-4  overdue entries come first, by index, in at most half of the batch and of its gas, MAX_SETTLED at a time
 FRC-6  what cannot be committed at its turn is passed over
 FRC-7  so is what is committed already, without an outcome of its own
+FRC-8  a key does not end while an entry encrypted to it is overdue
 FRC-9  overdue is counted in blocks of the commitment's view
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,6 +107,17 @@ def known_entry(inbox: InboxView, index: int) -> InboxEntry:
     if entry is None:
         raise Rejected("FRC-1", f"entry {index} of the inbox is not known here")
     return entry
+
+
+def is_waited_for(inbox: InboxView, key_id: bytes, *, start: int, window: int) -> bool:
+    """Whether an entry from index `start` on that is encrypted to a key is overdue by what this party sees (FRC-8)."""
+    index = start
+    while window and (entry := inbox.entry(index)) is not None and entry.l1_block + window <= inbox.head:
+        with suppress(Malformed):
+            if EncryptedTransaction.decode(entry.data).header.key_id == key_id:
+                return True
+        index += 1
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -385,3 +385,41 @@ def test_history_is_followed_to_a_height_over_a_dropped_one(world, chain):
     assert follower.executed_at(1).drop is not None
     assert follower.latest.root == world.network.follower.executed_at(1).state.root
     assert follower.chain.at(2).commitment == world.network.follower.chain.at(2).commitment
+
+
+def begin(world):
+    """A first height, after which keys may change."""
+    world.network.commit()
+    world.network.reveal()
+
+
+def test_key_does_not_end_while_an_overdue_entry_waits_for_it_frc_8(world, chain):
+    begin(world)
+    entry = transfer(world)
+    chain.post(b"rubbish", entry)
+    chain.pass_blocks(WINDOW)
+    with pytest.raises(Rejected, match="FRC-8"):
+        rotate(world.network, Change(new_key=True, overlap=1), random=world.random)
+    world.restart()
+    world.network.commit()
+    world.network.reveal()
+    assert world.nonce(world.people[0]) == 1
+    rotate(world.network, Change(new_key=True, overlap=1), random=world.random)
+    assert len(world.network.committees) == 2
+
+
+def test_key_ends_with_a_sequencer_that_stopped_whatever_waits_frc_8(world, chain):
+    begin(world)
+    chain.post(transfer(world))
+    chain.pass_blocks(WINDOW)
+    rotate(world.network, Change(new_key=True, overlap=1, new_sequencer=True), random=world.random)
+    assert len(world.network.committees) == 2
+
+
+def test_key_that_is_shared_anew_ends_for_nobody_frc_8(world, chain):
+    begin(world)
+    entry = transfer(world)
+    chain.post(entry)
+    chain.pass_blocks(WINDOW)
+    rotate(world.network, Change(), random=world.random)
+    assert committed_ids(world.network.commit()) == [entry.tx_id]
