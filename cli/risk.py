@@ -290,6 +290,7 @@ def _print_run(made: Run) -> None:
             usd((each.capital_usd_year or 0.0) + each.nodes_usd_year),
             usd(each.cost_usd_year),
         )
+    even = next((each for each in made.break_even if each.malicious_per_year is not None), None)
     title = heading(f"{made.years:,} years, seed {made.seed}; USD a year for one rollup")
     calibration = made.calibration
     stops, p = calibration.stops, {each.name: each for each in made.assumptions}
@@ -310,6 +311,14 @@ def _print_run(made: Run) -> None:
             f"{made.extraction.encrypted_bps:.2f} if not; {made.extraction.source}",
         ),
     ]
+    if even is not None:
+        shown.append(
+            (
+                "encrypting",
+                f"{even.readable} pays from {even.malicious_per_year:.3f} abuses a year on; "
+                f"{p['malicious_per_year'].value:.3f} assumed",
+            )
+        )
     print_rich(title, "", listing, "", facts(shown))
 
 

@@ -28,24 +28,6 @@ def gain_quantile(mean: float, sigma: float, tail: float) -> float:
     return mean * exp(sigma * float(ndtri(1 - tail)) - sigma**2 / 2)
 
 
-def one_shot_bond(
-    gain_usd: float, *, payers: int, slashed_share: float, attribution: float, margin: float
-) -> float | None:
-    """(i) The B with payers f p B = (1 + margin) gain: one abuse, then it is over. None if nobody is ever named."""
-    if not attribution:
-        return None
-    return (1 + margin) * gain_usd / (payers * slashed_share * attribution)
-
-
-def covert_bond(
-    attacks: float, gain_usd: float, *, payers: int, slashed_share: float, attribution: float, margin: float
-) -> float | None:
-    """(ii) The same for an abuse of so many blocks, each worth `gain_usd` in the mean, until a detector stops it."""
-    return one_shot_bond(
-        attacks * gain_usd, payers=payers, slashed_share=slashed_share, attribution=attribution, margin=margin
-    )
-
-
 def detection_attacks(usual: float, share: float, *, error: float) -> float:
     """Attacked blocks until a sequential test notices a share of blocks with one pattern more than usual (Wald)."""
     return share * expected_detection_blocks(usual, usual + share, error=error)
@@ -82,6 +64,28 @@ class Bonds:
         return whole / design.rollups(parameters)
 
 
+def requirement(
+    gain_usd: float,
+    *,
+    attacks: float,
+    gain_per_attack_usd: float,
+    payers: int,
+    slashed_share: float,
+    attribution: float,
+    margin: float,
+) -> Requirement:
+    """RSK-19: against one abuse that yields `gain_usd`, and against so many covert ones until a detector notices.
+
+    attribution    that a fault is noticed and pinned on its author
+    """
+
+    def bond(loot_usd: float) -> float | None:
+        """The B with payers f p B = (1 + margin) loot."""
+        return (1 + margin) * loot_usd / (payers * slashed_share * attribution) if attribution else None
+
+    return Requirement(one_shot_usd=bond(gain_usd), covert_usd=bond(attacks * gain_per_attack_usd), gain_usd=gain_usd)
+
+
 def reading_gain(bps: float, parameters: Parameters) -> float:
     """Mean gain in USD of ordering against everybody until it is stopped."""
     return bps / 10_000 * parameters.volume_usd_day * parameters.reaction_hours / _HOURS_DAY
@@ -112,15 +116,15 @@ def required(design: Design, parameters: Parameters) -> Bonds:
 
 
 def _requirement(bps: float, p: Parameters, *, payers: int, least_gain: float) -> Requirement:
-    chance = p.noticed * p.attribution
     gain = max(gain_quantile(reading_gain(bps, p), p.gain_sigma, p.tail), least_gain)
-    attacks = detection_attacks(p.usual_patterns, p.covert_share, error=p.false_alarm)
-    per_attack = bps / 10_000 * p.volume_usd_day * p.block_s / _DAY_S
-    terms = {"payers": payers, "slashed_share": p.slashed_share, "attribution": chance, "margin": p.margin}
-    return Requirement(
-        one_shot_usd=one_shot_bond(gain, **terms),  # type: ignore[arg-type]
-        covert_usd=covert_bond(attacks, per_attack, **terms),  # type: ignore[arg-type]
-        gain_usd=gain,
+    return requirement(
+        gain,
+        attacks=detection_attacks(p.usual_patterns, p.covert_share, error=p.false_alarm),
+        gain_per_attack_usd=bps / 10_000 * p.volume_usd_day * p.block_s / _DAY_S,
+        payers=payers,
+        slashed_share=p.slashed_share,
+        attribution=p.noticed * p.attribution,
+        margin=p.margin,
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from math import exp, inf, isfinite, sqrt
 from pathlib import Path
 
@@ -25,7 +26,8 @@ LEAST_MINUTES = 30.0
 LEVEL = 0.95
 """Of the two-sided intervals of rates, shares and fitted parameters."""
 _COLUMNS = ("date", "chain", "kind", "minutes")
-_RESAMPLES = 20_000
+_RESAMPLES = (500, 20_000)
+_CELLS = 2_000_000
 _MAX_MINUTES = 525_600.0
 
 
@@ -115,21 +117,23 @@ def read_csv(path: Path) -> tuple[Incident, ...]:
     missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise Malformed(f"{path}, row 1: no column {missing[0]!r}: the first row names {', '.join(_COLUMNS)}")
-    found: list[tuple[int, Incident]] = []
     try:
-        for row in rows:
-            where = f"{path}, row {rows.line_num}"
-            found.append((rows.line_num, _incident(row, where)))
+        return read_rows(((rows.line_num, row) for row in rows), str(path))
     except csv.Error as error:
         raise Malformed(f"{path}, row {rows.line_num}: not CSV: {error}") from None
+
+
+def read_rows(rows: Iterable[tuple[int, Mapping[str, str | None]]], source: str) -> tuple[Incident, ...]:
+    """Incidents of numbered rows. RSK-2; errors as `read_csv`'s."""
+    found = [(number, _incident(row, f"{source}, row {number}")) for number, row in rows]
     if not found:
-        raise Malformed(f"{path} holds no incident: there is nothing to fit")
-    _check_apart(found, path)
+        raise Malformed(f"{source} holds no incident: there is nothing to fit")
+    _check_apart(found, source)
     return tuple(incident for _, incident in found)
 
 
-def _incident(row: dict[str, str | None], where: str) -> Incident:
-    date, chain, kind, minutes = ((row[name] or "").strip() for name in _COLUMNS)
+def _incident(row: Mapping[str, str | None], where: str) -> Incident:
+    date, chain, kind, minutes = ((row.get(name) or "").strip() for name in _COLUMNS)
     try:
         started = datetime.fromisoformat(date)
         started = started.replace(tzinfo=UTC) if started.tzinfo is None else started.astimezone(UTC)
@@ -157,14 +161,14 @@ def _incident(row: dict[str, str | None], where: str) -> Incident:
     )
 
 
-def _check_apart(found: Sequence[tuple[int, Incident]], path: Path) -> None:
+def _check_apart(found: Sequence[tuple[int, Incident]], source: str) -> None:
     """One stop that is listed twice would count twice."""
     latest: dict[str, tuple[int, Incident]] = {}
     for number, incident in sorted(found, key=lambda each: each[1].started):
         before = latest.get(incident.chain)
         if before is not None and incident.started < (end := _end(before[1])):
             raise Malformed(
-                f"{path}, row {number}: date: overlaps row {before[0]}, which stops {incident.chain} until "
+                f"{source}, row {number}: date: overlaps row {before[0]}, which stops {incident.chain} until "
                 f"{end:%Y-%m-%d %H:%M} UTC: merge the two, or give times of day"
             )
         latest[incident.chain] = (number, incident)
@@ -286,7 +290,6 @@ def fit_durations(minutes: Sequence[float], *, level: float = LEVEL) -> Duration
     reach = float(stats.t.ppf(1 - tail, count - 1)) * sigma / sqrt(count)
     low, high = (sigma * sqrt((count - 1) / float(stats.chi2.ppf(p, count - 1))) for p in (1 - tail, tail))
     distance = _distances(logs[None, :])[0]
-    samples = np.sort(np.random.default_rng(count).standard_normal((_RESAMPLES, count)), axis=1)
     return Durations(
         count=count,
         mu=mu,
@@ -296,8 +299,15 @@ def fit_durations(minutes: Sequence[float], *, level: float = LEVEL) -> Duration
         sigma_low=low,
         sigma_high=high,
         ks_p=float(stats.kstwo.sf(distance, count)),
-        lilliefors_p=float(np.mean(_distances(samples) >= distance)),
+        lilliefors_p=float(np.mean(_usual_distances(count) >= distance)),
     )
+
+
+@lru_cache(maxsize=16)
+def _usual_distances(count: int) -> Floats:
+    """Of samples that are normal indeed. The same count gives the same."""
+    resamples = max(_RESAMPLES[0], min(_RESAMPLES[1], _CELLS // count))
+    return _distances(np.sort(np.random.default_rng(count).standard_normal((resamples, count)), axis=1))
 
 
 def _distances(ordered: Floats) -> Floats:

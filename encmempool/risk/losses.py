@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import erfc, log, sqrt
+from math import erfc, exp, log, sqrt
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from encmempool.measure.statistics import Floats
 from encmempool.risk.assumptions import MINUTES_YEAR, Parameters
@@ -96,9 +96,12 @@ class Book:
 
     def expected_bad_debt(self, minutes: float, volatility: float, *, log_jump: float = 0.0) -> float:
         """Mean over the price's lognormal move and a jump, without feedback: `put_value` averaged over the book."""
+        held = self.collateral * (1 - self.liquidation_cost) * exp(log_jump)
         deviation = volatility * sqrt(minutes / MINUTES_YEAR)
-        moves = ndtri((np.arange(_CLASSES) + 0.5) / _CLASSES) * deviation - deviation**2 / 2
-        return float(self.bad_debt(np.exp(moves + log_jump)).mean())
+        if not deviation:
+            return float(np.maximum(0, 1 - held).mean())
+        d1 = (np.log(held) + deviation**2 / 2) / deviation
+        return float((ndtr(deviation - d1) - held * ndtr(-d1)).mean())
 
     def after_cascade(self, prices: Floats) -> Floats:
         """Final prices once everybody who is to be liquidated was."""

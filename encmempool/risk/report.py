@@ -30,8 +30,9 @@ from encmempool.report import (
     percent,
     significant,
 )
+from encmempool.risk.assumptions import Assumption
 from encmempool.risk.failures import TITLES, Failure
-from encmempool.risk.results import DesignResult, Run
+from encmempool.risk.results import BreakEven, DesignResult, Run
 
 _BLUE, _RED, _GREEN, _PURPLE, _AMBER = 0, 1, 2, 3, 4
 _NONE = "–"
@@ -144,6 +145,7 @@ def _designs(run: Run) -> Section:
         for each in run.designs
     )
     bars = tuple(Bar(label=each.name, estimate=_estimate(each.figures.expected)) for each in run.designs)
+    rate = next(each for each in run.assumptions if each.name == "malicious_per_year")
     figure = Intervals(
         title="Expected loss a year by design",
         caption="All designs meet the same failures, durations and prices, so differences are due to the designs.",
@@ -152,14 +154,31 @@ def _designs(run: Run) -> Section:
         axis=_usd_axis("USD a year", 2),
         groups=(BarGroup(title="", bars=bars, tone=_BLUE),),
     )
+    pays = tuple(
+        (f"Encrypting {each.readable}", "never pays" if each.malicious_per_year is None else _from(each, rate))
+        for each in run.break_even
+    )
     note = Paragraph(
         text="VaR is the loss that a year exceeds with the chance that is left; ES the mean of those years. Cost is "
         "expected loss, the return forgone on bonds, and nodes. Where no bond suffices, none is counted."
     )
-    return Section(
-        title="Designs compared",
-        blocks=(Table(title="Risk and cost by design", columns=columns, rows=rows), note, figure),
-    )
+    blocks: list[Block] = [Table(title="Risk and cost by design", columns=columns, rows=rows), note, figure]
+    if pays:
+        blocks += [
+            Paragraph(
+                text="Encryption costs a committee's nodes and the return on its bonds, and saves what readable order "
+                "is worth to whoever abuses it. Which weighs more depends on how often that happens, and nobody "
+                "knows: no case is on record, which leaves anything up to the interval's end."
+            ),
+            Facts(pairs=pays),
+        ]
+    return Section(title="Designs compared", blocks=tuple(blocks))
+
+
+def _from(each: BreakEven, rate: Assumption) -> str:
+    assert each.malicious_per_year is not None
+    upper = "" if rate.high is None else f", up to {number(rate.high)} not excluded"
+    return f"pays from {number(each.malicious_per_year, 3)} abuses a year on; {number(rate.value, 3)} assumed{upper}"
 
 
 def _losses(run: Run) -> Section:

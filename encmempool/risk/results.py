@@ -110,6 +110,18 @@ class DesignResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BreakEven:
+    """From how many abuses a year and operator on a design costs less encrypted than readable; None if never.
+
+    The loss from order is in proportion to that rate, everything else does not depend on it.
+    """
+
+    readable: str
+    encrypted: str
+    malicious_per_year: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
     """The calibration as a record."""
 
@@ -135,6 +147,7 @@ class Run:
     failures: tuple[FailureModel, ...]
     derived: Derived
     designs: tuple[DesignResult, ...]
+    break_even: tuple[BreakEven, ...]
     warnings: tuple[str, ...]
     machine: Mapping[str, str | int | float]
     versions: Mapping[str, str]
@@ -180,6 +193,9 @@ def run(
     results = run_jobs(jobs, workers=workers, scheduler=scheduler, progress=progress)
     tallies = results[: len(chunks)]
     moves = {each.design: found for each, found in zip(examined, results[len(chunks) :], strict=True)}
+    compared = tuple(
+        _result(each, [chunk[at] for chunk in tallies], moves.get(each.design, ())) for at, each in enumerate(scenarios)
+    )
     return Run(
         seed=seed,
         years=years,
@@ -197,10 +213,8 @@ def run(
         assumptions=inputs.assumptions(),
         failures=failure_models(inputs, calibration),
         derived=derived(inputs.parameters),
-        designs=tuple(
-            _result(each, [chunk[at] for chunk in tallies], moves.get(each.design, ()))
-            for at, each in enumerate(scenarios)
-        ),
+        designs=compared,
+        break_even=break_even(compared, inputs.parameters.malicious_per_year),
         warnings=warnings(inputs, calibration),
         machine=machine(),
         versions=versions(),
@@ -248,6 +262,20 @@ def _result(scenario: Scenario, tallies: Sequence[Any], moves: tuple[Swing, ...]
         cost_usd_year=found.expected.mean + (capital or 0.0) + nodes,
         swings=moves,
     )
+
+
+def break_even(designs: Sequence[DesignResult], malicious_per_year: float) -> tuple[BreakEven, ...]:
+    """For each design that was run both ways."""
+    found = []
+    for readable in designs:
+        for each in designs:
+            twins = readable.sequencing == each.sequencing and readable.forced == each.forced
+            if twins and each.encrypted and not readable.encrypted:
+                saved = readable.figures.components["ordering"] - each.figures.components["ordering"]
+                dearer = each.cost_usd_year - readable.cost_usd_year + saved
+                rate = None if saved <= 0 else max(0.0, malicious_per_year * dearer / saved)
+                found.append(BreakEven(readable=readable.name, encrypted=each.name, malicious_per_year=rate))
+    return tuple(found)
 
 
 def failure_models(inputs: Inputs, calibration: Calibration) -> tuple[FailureModel, ...]:

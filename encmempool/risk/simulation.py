@@ -30,6 +30,8 @@ COMPONENTS = ("bad_debt", "cascade", "arbitrage", "stale", "ordering")
 _KINDS = tuple(Failure)
 _HOURS_DAY = 24.0
 _NORMAL = 1.959963984540054
+_ROUNDING = 1e-9
+"""Of a rank that floating point lifts above a whole number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +130,18 @@ def evaluate(
             _add_abuse(scenario, made, drawn, kept)
         else:
             _add_outages(scenario, made, failure, drawn, kept)
-    ordering, named = made.get("ordering"), made.get("attributed")
-    paid = np.minimum(named, scenario.slashable_usd)
-    insured = np.minimum(ordering - paid, scenario.parameters.insurance_usd)
+    named = made.get("attributed")
+    paid, insured, borne = waterfall(
+        made.get("ordering"),
+        named,
+        bonds_usd=scenario.slashable_usd,
+        insurance_usd=scenario.parameters.insurance_usd,
+    )
     total = made.get("loss")
     sums = made.components | {
         "bond_paid": float(paid.sum()),
         "insurance_paid": float(insured.sum()),
-        "uninsured": float((ordering - paid - insured).sum()),
+        "uninsured": float(borne.sum()),
         "exhausted": float(np.count_nonzero(named > scenario.slashable_usd)),
         "quiet": float(np.count_nonzero(made.get("outages") == 0)),
         "stopped": float(made.get("stopped").sum()),
@@ -143,6 +149,15 @@ def evaluate(
         "total": float(total.sum()),
     }
     return Tally(losses=total.astype(np.float32), stopped_minutes=made.get("stopped").astype(np.float32), sums=sums)
+
+
+def waterfall(
+    ordering: Floats, named: Floats, *, bonds_usd: float, insurance_usd: float
+) -> tuple[Floats, Floats, Floats]:
+    """Who bears each year's loss from order: bonds for what is pinned on their owners, insurance, users. RSK-15."""
+    paid = np.minimum(named, bonds_usd)
+    insured = np.minimum(ordering - paid, insurance_usd)
+    return paid, insured, ordering - paid - insured
 
 
 def _minutes(scenario: Scenario, failure: Failure, drawn: Events, kept: NDArray[np.bool_]) -> Floats:
@@ -299,7 +314,7 @@ def value_at_risk(ordered: Floats, level: float) -> Interval:
     """
     count = len(ordered)
     half = _NORMAL * sqrt(count * level * (1 - level))
-    low, at, high = (ceil(count * level + shift) - 1 for shift in (-half, 0.0, half))
+    low, at, high = (ceil(count * level + shift - _ROUNDING) - 1 for shift in (-half, 0.0, half))
     return Interval(mean=float(ordered[at]), low=float(ordered[max(low, 0)]), high=float(ordered[min(high, count - 1)]))
 
 
@@ -307,8 +322,11 @@ def expected_shortfall(ordered: Floats, level: float) -> Interval:
     """The mean of the worst 1 - level of years.
 
     Its error counts the uncertain quantile too. Source: Manistre and Hancock, "Variance of the CTE estimator", 2005.
+    ValueError where no year lies beyond the level (RSK-14).
     """
-    worst = ordered[ceil(len(ordered) * level - 1e-9) :]
+    worst = ordered[ceil(len(ordered) * level - _ROUNDING) :]
+    if not len(worst):
+        raise ValueError(f"no year of {len(ordered)} lies beyond the level {level:g}")
     mean, quantile = float(worst.mean()), float(worst[0])
     variance = (float(worst.var()) + level * (mean - quantile) ** 2) / len(worst)
     reach = _NORMAL * sqrt(variance)
