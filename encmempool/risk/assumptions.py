@@ -136,7 +136,9 @@ class Parameters:
     false_alarm: float = _assumed(1e-6, "research notes: of the sequential test", above=0, most=0.5)
 
     slashed_share: float = _assumed(1.0, "specs/settlement.md: all of a bond", above=0, most=1)
-    attribution: float = _assumed(0.5, f"{_PLAIN}: 1 for a signed early share, 0 for silent pooling", most=1)
+    attribution: float = _assumed(
+        0.5, f"{_PLAIN}: 1 for a signed early share, 0 for silent pooling", most=1, low=0.1, high=1
+    )
     margin: float = _assumed(0.1, "research notes: security margin gamma", low=0, high=0.5)
     tail: float = _assumed(0.01, "the bond covers 99 of 100 gains", above=0, most=0.5, low=0.001, high=0.05)
     capital_cost: float = _assumed(0.05, f"{_PLAIN}: a year's return forgone on a bond", low=0.02, high=0.1)

@@ -215,8 +215,6 @@ _MOVED = (
     *("plaintext_bps", "reaction_hours", "gain_sigma", "tail", "attribution", "noticed", "margin", "threshold"),
     *("volume_usd_day", "loans_usd", "volatility", "liquidation_cost", "usual_patterns"),
 )
-_WIDE = {"attribution": (0.1, 1.0), "volume_usd_day": (0.5, 2.0), "loans_usd": (0.5, 2.0)}
-"""Intervals for what has none of its own; of sizes, half and twice."""
 
 
 def sensitivities(design: Design, inputs: Inputs) -> tuple[BondSwing, ...]:
@@ -242,13 +240,14 @@ def _of_member(bonds: Bonds) -> float | None:
 
 
 def _span(name: str, inputs: Inputs) -> tuple[float, float]:
+    """The interval, or for what has none half and twice the value."""
     value = getattr(inputs.parameters, name)
     if name in inputs.intervals:
         return inputs.intervals[name]
     if name == "threshold":
         return max(1, value - 1), min(inputs.parameters.members, value + 1)
-    low, high = _WIDE.get(name, (0.5, 2.0))
-    return (low, high) if name == "attribution" else (low * value, high * value)
+    most = next(each.metadata["most"] for each in fields(Parameters) if each.name == name)
+    return value / 2, min(2 * value, most)
 
 
 def used(inputs: Inputs) -> tuple[Assumption, ...]:

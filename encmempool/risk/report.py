@@ -21,6 +21,7 @@ from encmempool.report import (
     Intervals,
     Notice,
     Paragraph,
+    Reference,
     Report,
     Row,
     Section,
@@ -88,6 +89,10 @@ def _lead(run: Run) -> str:
     if len(run.designs) > 1:
         best = _cheapest(run)
         text += f" Bonds and nodes included, {best.name} is the cheapest design, at {_usd(best.cost_usd_year)} a year."
+    even = next((each for each in run.break_even if each.malicious_per_year is not None), None)
+    if even is not None:
+        rate = next(each for each in run.assumptions if each.name == "malicious_per_year")
+        text += f" Encrypting {_from(even, rate)}."
     return text
 
 
@@ -144,15 +149,26 @@ def _designs(run: Run) -> Section:
         )
         for each in run.designs
     )
-    bars = tuple(Bar(label=each.name, estimate=_estimate(each.figures.expected)) for each in run.designs)
+    bars = {
+        encrypted: tuple(
+            Bar(label=each.name, estimate=_estimate(each.figures.expected))
+            for each in run.designs
+            if each.encrypted is encrypted
+        )
+        for encrypted in (False, True)
+    }
     rate = next(each for each in run.assumptions if each.name == "malicious_per_year")
     figure = Intervals(
         title="Expected loss a year by design",
         caption="All designs meet the same failures, durations and prices, so differences are due to the designs.",
-        description=_described((bar.label, bar.estimate.mean) for bar in bars),
+        description=_described((each.name, each.figures.expected.mean) for each in run.designs),
         names="Design",
         axis=_usd_axis("USD a year", 2),
-        groups=(BarGroup(title="", bars=bars, tone=_BLUE),),
+        groups=tuple(
+            BarGroup(title=title, bars=bars[encrypted], tone=tone)
+            for encrypted, title, tone in ((False, "Order that can be read", _RED), (True, "Encrypted", _BLUE))
+            if bars[encrypted]
+        ),
     )
     pays = tuple(
         (f"Encrypting {each.readable}", "never pays" if each.malicious_per_year is None else _from(each, rate))
@@ -290,7 +306,9 @@ def _frozen(run: Run) -> Section:
         description=_described((f"depth {depth:g}", price) for depth, price in sorted(finite)),
         x=Axis(label="depth, units of all collateral", scale="log", note="logarithmic", shown=()),
         y=Axis(label="final price, relative to before", digits=3),
-        series=(Series(name="final price", points=tuple((x, Estimate(mean=y)) for x, y in sorted(finite))),),
+        series=(
+            Series(name="after a fall by a tenth", points=tuple((x, Estimate(mean=y)) for x, y in sorted(finite))),
+        ),
     )
     note = Paragraph(
         text=f"Above a depth of {number(d.critical_depth)} no fall sets off sales that feed on themselves; below it "
@@ -348,23 +366,26 @@ def _sensitivity(each: DesignResult) -> Section | None:
     if not each.swings:
         return None
     swings = each.swings[:_MOST_SWINGS]
+    expected, worst = each.figures.expected.mean, each.figures.shortfall_99.mean
     bars = []
     for swing in swings:
-        low, high = sorted(swing.expected)
+        low, high = min(0.0, *swing.expected), max(0.0, *swing.expected)
+        furthest = max(low, high, key=abs)
         bars.append(
             Bar(
                 label=f"{swing.name}, {significant(swing.low, 2)} to {significant(swing.high, 2)}",
-                estimate=Estimate(mean=each.figures.expected.mean, low=low, high=high),
+                estimate=Estimate(mean=expected + furthest, low=expected + low, high=expected + high),
             )
         )
     figure = Intervals(
         title=f"What each assumption is worth: {each.name}",
         caption="Expected loss with one assumption moved over its interval and all others kept, on the same years. The "
-        "point is the run's own figure.",
-        description=_described((bar.label, bar.estimate.bounds[1]) for bar in bars),
+        "point is the end that changes it most, the dashed line the run's own figure.",
+        description=_described((bar.label, bar.estimate.mean) for bar in bars),
         names="Assumption",
         axis=_usd_axis("expected loss, USD a year", 2),
         groups=(BarGroup(title="", bars=tuple(bars), tone=_PURPLE),),
+        references=(Reference(value=expected, label=f"as assumed {_usd(expected)}"),),
     )
     table = Table(
         title="The same for the worst 1 % of years",
@@ -381,8 +402,8 @@ def _sensitivity(each: DesignResult) -> Section | None:
                 swing.name,
                 significant(swing.low, 2),
                 significant(swing.high, 2),
-                f"{_usd(swing.expected[0])} to {_usd(swing.expected[1])}",
-                f"{_usd(swing.shortfall_99[0])} to {_usd(swing.shortfall_99[1])}",
+                f"{_usd(expected + swing.expected[0])} to {_usd(expected + swing.expected[1])}",
+                f"{_usd(worst + swing.shortfall_99[0])} to {_usd(worst + swing.shortfall_99[1])}",
             )
             for swing in each.swings
         ),
@@ -421,7 +442,7 @@ def _contagion(run: Run) -> Section | None:
     )
     note = Paragraph(
         text="A failure of a shared sequencer hits all its rollups at once, and after it their loans are liquidated "
-        "into the same market. Means add up alike; bad years do not even out."
+        "into the same market. Bad years that hit all at once do not even out, and the cascade is deeper."
     )
     return Section(title="One sequencer for many rollups", blocks=(note, table))
 
@@ -436,7 +457,7 @@ def _assumptions(run: Run) -> Section:
     rows = tuple(
         (
             each.name,
-            significant(each.value),
+            f"{each.value:,.0f}" if each.value == int(each.value) else significant(each.value),
             _NONE
             if each.low is None or each.high is None
             else f"{significant(each.low, 2)} to {significant(each.high, 2)}",
@@ -473,7 +494,9 @@ def _limits(run: Run) -> Section:
         "Reported outages only, and none shorter than half an hour: rates are lower bounds, and losses with them.",
         "All failures that stop execution share one law of durations, since only halts are frequent enough to fit one.",
         "What is rolled back after a failure is not priced. Nor is what merchants and bridges lose besides trading.",
-        "Ordinary arbitrage and races in a public mempool are no failure of the sequencer and not counted.",
+        "What others than the sequencer take from a readable mempool is no failure of it and not counted. Encryption "
+        "saves users that too, so its worth is understated here.",
+        "No bond is counted as deterring anybody, and no operator as tempted more by readable order than by encrypted.",
         "Bad debt is taken at the final price of a cascade. Prices that recover make that an upper estimate.",
         "A detector's mean time to notice is Wald's approximation, some percent below the simulated one.",
         f"Failures are these: {'; '.join(TITLES[failure] for failure in Failure)}. What is not listed is not counted.",

@@ -24,7 +24,7 @@ from encmempool.risk.failures import FROZEN, Failure, collusion, mean_minutes, s
 from encmempool.risk.losses import Book, arbitrage_loss, stale_share
 
 CHUNK_YEARS = 50_000
-MIN_YEARS, MAX_YEARS = 1_000, 100_000_000
+MIN_YEARS, MAX_YEARS = 1_000, 20_000_000
 COMPONENTS = ("bad_debt", "cascade", "arbitrage", "stale", "ordering")
 """Of a year's loss. Bad debt is that without feedback, cascade what feedback adds to it."""
 _KINDS = tuple(Failure)
@@ -338,7 +338,10 @@ def expected_shortfall(ordered: Floats, level: float) -> Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swing:
-    """What an assumption at either end of its interval makes of a design; USD a year, on the same years."""
+    """By how much an assumption at either end of its interval changes a design's figures; USD a year.
+
+    Differences are taken on the same years, so they are known far better than the figures.
+    """
 
     name: str
     low: float
@@ -348,7 +351,7 @@ class Swing:
 
     @property
     def width(self) -> float:
-        return abs(self.expected[1] - self.expected[0])
+        return max(0.0, *self.expected) - min(0.0, *self.expected)
 
 
 def swings(
@@ -366,17 +369,24 @@ def swings(
         for _, parameters in moved[name]
     ]
     ceilings = ceilings_of([base, *scenarios])
-    tallies = run_chunk(scenarios, ceilings, seed, 0, years)
-    found = []
-    for at, name in enumerate(names):
-        pair = tallies[2 * at : 2 * at + 2]
-        (low, _), (high, _) = moved[name]
-        ends = [float(tally.losses.mean(dtype=np.float64)) for tally in pair]
-        tails = [expected_shortfall(np.sort(tally.losses.astype(np.float64)), 0.99).mean for tally in pair]
-        found.append(
-            Swing(name=name, low=low, high=high, expected=(ends[0], ends[1]), shortfall_99=(tails[0], tails[1]))
+    (mean, tail), *ends = [
+        (float(losses.mean()), expected_shortfall(np.sort(losses), 0.99).mean)
+        for losses in (
+            tally.losses.astype(np.float64) for tally in run_chunk([base, *scenarios], ceilings, seed, 0, years)
         )
-    changing = (each for each in found if each.width > 1e-9 * max(abs(each.expected[0]), 1.0))
+    ]
+    found = []
+    for name, low, high in zip(names, ends[0::2], ends[1::2], strict=True):
+        found.append(
+            Swing(
+                name=name,
+                low=moved[name][0][0],
+                high=moved[name][1][0],
+                expected=(low[0] - mean, high[0] - mean),
+                shortfall_99=(low[1] - tail, high[1] - tail),
+            )
+        )
+    changing = (each for each in found if each.width > 1e-9 * max(mean, 1.0))
     return tuple(sorted(changing, key=lambda each: -each.width))
 
 

@@ -97,7 +97,7 @@ def test_bond_of_a_readable_design_has_no_members(run, fits_schema) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "needles"),
     [
-        (["run", "--years", "999"], 2, ["1,000 to 100,000,000 years, not 999"]),
+        (["run", "--years", "999"], 2, ["1,000 to 20,000,000 years, not 999"]),
         (["run", "--design", "mainnet"], 2, ["no design 'mainnet'", "all", "rotating+encrypted"]),
         (["run", "--threshold", "8"], 2, ["threshold", "7 members, not 8"]),
         (["run", "--set", "halts_per_year=-1"], 2, ["halts_per_year must be at least 0, not -1"]),

@@ -282,8 +282,11 @@ def test_run_moves_every_assumption_on_the_same_years_rsk_16() -> None:
     assert not {"margin", "capital_cost", "shared_cause"} & set(names)
     assert [swing.width for swing in found.swings] == sorted((s.width for s in found.swings), reverse=True)
     by_name = {swing.name: swing for swing in found.swings}
-    assert by_name["halts_per_year"].expected[0] < found.figures.expected.mean < by_name["halts_per_year"].expected[1]
-    assert by_name["depth"].expected[0] > by_name["depth"].expected[1]
+    assert by_name["halts_per_year"].expected[0] < 0 < by_name["halts_per_year"].expected[1]
+    assert by_name["depth"].expected[0] > 0 > by_name["depth"].expected[1]
+    frozen = found.figures.components
+    halved = by_name["jump_probability"].expected[0]
+    assert -frozen["bad_debt"] - frozen["cascade"] - frozen["arbitrage"] < halved < 0
     listed = {each.name: each for each in made.assumptions}
     assert all(each.source for each in made.assumptions)
     assert (listed["jump_probability"].low, listed["jump_probability"].high) == (0, 0.2)
@@ -306,9 +309,9 @@ def test_encryption_pays_from_the_stated_rate_on() -> None:
         assert (costs["centralised+encrypted"] > costs["centralised"]) is encrypted_is_dearer, rate
 
 
-@pytest.mark.parametrize("years", [999, 100_000_001])
+@pytest.mark.parametrize("years", [999, 20_000_001])
 def test_run_of_too_few_or_too_many_years_is_refused(years: int) -> None:
-    with pytest.raises(ValueError, match="1,000 to 100,000,000 years"):
+    with pytest.raises(ValueError, match="1,000 to 20,000,000 years"):
         run(years=years)
 
 
