@@ -46,7 +46,7 @@ def _assumptions(command: Command) -> Command:
     for option in reversed(
         (
             click.option("--members", type=int, help="Committee size.  [default: 7]"),
-            click.option("--threshold", type=int, help="Members that open a batch.  [default: 5]"),
+            click.option("--threshold", type=int, help="Members that open a batch.  [default: floor(2n/3) + 1]"),
             click.option("--volume", "volume_usd_day", type=float, help="USD traded a day.  [default: 100e6]"),
             click.option("--loans", "loans_usd", type=float, help="USD of debt in the loan book.  [default: 200e6]"),
             click.option("--pools", "pools_usd", type=float, help="USD in pools.  [default: 100e6]"),
@@ -209,6 +209,7 @@ def bond(design: str, **options: Any) -> None:
 def _inputs(
     *, measure: Path | None, incidents: Path | None, chain_years: float | None, changes: tuple[str, ...], **given: Any
 ) -> tuple[Calibration, Extraction, Inputs]:
+    from encmempool.keysets import default_threshold
     from encmempool.risk.assumptions import REPLAYED, Inputs, read_extraction
     from encmempool.risk.incidents import calibrate, read_csv, reported
 
@@ -223,6 +224,8 @@ def _inputs(
         calibration = reported()
     extraction = REPLAYED if measure is None else read_extraction(measure)
     wanted = {name: value for name, value in given.items() if value is not None}
+    if "members" in wanted and "threshold" not in wanted:
+        wanted["threshold"] = default_threshold(wanted["members"])
     wanted |= dict(map(_change, changes))
     return calibration, extraction, Inputs.of(calibration, extraction, **wanted)
 
@@ -276,7 +279,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def _print_run(made: Run) -> None:
-    columns = ("design", "down, min", "expected loss", "of it order", "ES 99 %", "bonds", "bonds and nodes", "cost")
+    columns = ("design", "down, min", "expected loss", "of it, order", "ES 99 %", "bonds", "bonds and nodes", "cost")
     listing = table(*columns, right=columns[1:])
     for each in made.designs:
         found = each.figures

@@ -152,6 +152,7 @@ def arbitrage_loss(log_returns: Floats) -> Floats:
 def stale_share(tolerance_bps: float, minutes: Floats | float, volatility: float) -> Floats:
     """Share of quotes that the price alone leaves after a wait: `stale_quote_failure` for arrays."""
     deviation = volatility * np.sqrt(np.asarray(minutes, dtype=np.float64) / MINUTES_YEAR)
-    with np.errstate(divide="ignore"):
-        found: Floats = ndtr(-tolerance_bps / 10_000 / deviation)
+    still = 0.0 if tolerance_bps else 0.5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.where(deviation > 0, ndtr(-tolerance_bps / 10_000 / deviation), still)
     return found

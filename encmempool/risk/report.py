@@ -101,13 +101,15 @@ def _result(run: Run) -> Section:
     for each, tone in zip(_shown(run), (_RED, _BLUE), strict=False):
         items.append(
             Highlight(
-                value=_usd(each.figures.expected.mean), unit="a year", label=f"expected loss, {each.name}", tone=tone
+                value=_usd(each.figures.expected.mean), unit="a year", label=f"expected loss, {_title(each)}", tone=tone
             )
         )
     first = _shown(run)[-1]
     items.append(
         Highlight(
-            value=_usd(first.figures.shortfall_99.mean), unit="", label=f"mean of the worst 1 % of years, {first.name}"
+            value=_usd(first.figures.shortfall_99.mean),
+            unit="",
+            label=f"mean of the worst 1 % of years, {_title(first)}",
         )
     )
     items.append(
@@ -138,7 +140,7 @@ def _designs(run: Run) -> Section:
     )
     rows = tuple(
         (
-            each.name,
+            _title(each),
             number(each.figures.stopped_minutes, 0),
             _cell(each.figures.expected),
             _cell(each.figures.var_95),
@@ -151,7 +153,7 @@ def _designs(run: Run) -> Section:
     )
     bars = {
         encrypted: tuple(
-            Bar(label=each.name, estimate=_estimate(each.figures.expected))
+            Bar(label=_title(each), estimate=_estimate(each.figures.expected))
             for each in run.designs
             if each.encrypted is encrypted
         )
@@ -171,7 +173,7 @@ def _designs(run: Run) -> Section:
         ),
     )
     pays = tuple(
-        (f"Encrypting {each.readable}", "never pays" if each.malicious_per_year is None else _from(each, rate))
+        (f"Encrypting {_spaced(each.readable)}", "never pays" if each.malicious_per_year is None else _from(each, rate))
         for each in run.break_even
     )
     note = Paragraph(
@@ -202,7 +204,7 @@ def _losses(run: Run) -> Section:
         Column(title="Design", wraps=True),
         *(Column(title=title.capitalize(), align="right") for title in _COMPONENTS.values()),
     )
-    rows = tuple((each.name, *(_usd(each.figures.components[name]) for name in _COMPONENTS)) for each in run.designs)
+    rows = tuple((_title(each), *(_usd(each.figures.components[name]) for name in _COMPONENTS)) for each in run.designs)
     waterfall = Table(
         title="Who pays for order turned against users",
         columns=(
@@ -214,7 +216,7 @@ def _losses(run: Run) -> Section:
         ),
         rows=tuple(
             (
-                each.name,
+                _title(each),
                 _usd(each.figures.bond_paid),
                 _usd(each.figures.insurance_paid),
                 _usd(each.figures.uninsured),
@@ -278,7 +280,7 @@ def _failures(run: Run) -> Section:
             f"{number(durations.lilliefors_p, 2)} with both parameters fitted",
         ),
         ("Shared cause", f"{found.shared.events} of {found.shared.of} halts whose cause was told, by our reading"),
-        (f"Years without a stop, {run.designs[0].name}", percent(quiet)),
+        (f"Years without a stop, {_title(run.designs[0])}", percent(quiet)),
         ("t members can be bought", percent(d.collusion, 3)),
         ("Fewer than t up, each for itself", f"{d.stall_quorum_unavailability:.1e} of the time"),
     )
@@ -328,7 +330,7 @@ def _bonds(run: Run) -> Section:
     )
     rows: tuple[Row, ...] = tuple(
         (
-            each.name,
+            _title(each),
             _maybe(each.bond_sequencer_usd, _usd),
             (_NONE if not each.members else _maybe(each.bond_member_usd, _usd)),
             _maybe(each.capital_usd_year, _usd),
@@ -378,7 +380,7 @@ def _sensitivity(each: DesignResult) -> Section | None:
             )
         )
     figure = Intervals(
-        title=f"What each assumption is worth: {each.name}",
+        title=f"What each assumption is worth: {_title(each)}",
         caption="Expected loss with one assumption moved over its interval and all others kept, on the same years. The "
         "point is the end that changes it most, the dashed line the run's own figure.",
         description=_described((bar.label, bar.estimate.mean) for bar in bars),
@@ -408,7 +410,7 @@ def _sensitivity(each: DesignResult) -> Section | None:
             for swing in each.swings
         ),
     )
-    return Section(title=f"Sensitivities: {each.name}", blocks=(figure, table))
+    return Section(title=f"Sensitivities: {_title(each)}", blocks=(figure, table))
 
 
 def _contagion(run: Run) -> Section | None:
@@ -522,6 +524,15 @@ def _again(run: Run) -> Section:
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------
+
+
+def _title(design: DesignResult) -> str:
+    return _spaced(design.name)
+
+
+def _spaced(name: str) -> str:
+    """So that it can break on a phone."""
+    return name.replace("+", ", ")
 
 
 def _usd(value: float) -> str:

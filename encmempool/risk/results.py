@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from importlib.metadata import version
 from math import exp, inf, isfinite
 from pathlib import Path
 from types import NoneType, UnionType
@@ -217,7 +218,7 @@ def run(
         break_even=break_even(compared, inputs.parameters.malicious_per_year),
         warnings=warnings(inputs, calibration),
         machine=machine(),
-        versions=versions(),
+        versions={**versions(), **{name: version(name) for name in ("numpy", "scipy")}},
         elapsed_s=round(time.perf_counter() - started, 1),
     )
 
@@ -265,8 +266,10 @@ def _result(scenario: Scenario, tallies: Sequence[Any], moves: tuple[Swing, ...]
 
 
 def break_even(designs: Sequence[DesignResult], malicious_per_year: float) -> tuple[BreakEven, ...]:
-    """For each design that was run both ways."""
+    """For each design that was run both ways; none where no abuse was drawn to go by."""
     found = []
+    if not malicious_per_year:
+        return ()
     for readable in designs:
         for each in designs:
             twins = readable.sequencing == each.sequencing and readable.forced == each.forced

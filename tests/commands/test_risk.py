@@ -86,6 +86,11 @@ def test_bond_of_silent_pooling_is_none_and_says_so(run, fits_schema) -> None:
     assert document["insurance_needed_usd"] > 0
 
 
+def test_threshold_follows_the_committees_size(run) -> None:
+    document = run("risk", "bond", "--members", "10", "--json").json
+    assert {each["name"]: each["value"] for each in document["assumptions"]}["threshold"] == 7
+
+
 def test_bond_of_a_readable_design_has_no_members(run, fits_schema) -> None:
     document = run("risk", "bond", "--design", "centralised", "--json").json
     fits_schema(document)

@@ -147,5 +147,10 @@ def test_stale_share_is_the_experiments_formula_rsk_11(minutes: float) -> None:
     assert float(stale_share(50, minutes, 0.8)) == pytest.approx(expected, rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize("tolerance_bps", [0.0, 50.0])
+def test_stale_share_of_a_price_that_stands_still_is_the_experiments(tolerance_bps: float) -> None:
+    assert float(stale_share(tolerance_bps, 30.0, 0.0)) == stale_quote_failure(tolerance_bps / 10_000, 1_800, 0.0)
+
+
 def test_stale_share_reaches_a_half_at_most() -> None:
     assert float(stale_share(50, 1e9, 0.8)) == pytest.approx(0.5, abs=exp(-4))

@@ -132,12 +132,12 @@ def test_page_says_what_bounds_it_rsk_1_rsk_22(made: results.Run) -> None:
 
 def test_page_has_every_design_assumption_and_the_command(made: results.Run) -> None:
     text = markdown(build(made)).replace("\\", "")
-    for name in (*(each.name for each in ALL), *(each.name for each in made.assumptions)):
+    for name in (*(each.name.replace("+", ", ") for each in ALL), *(each.name for each in made.assumptions)):
         assert name in text
     assert "encmempool risk run" in text
     for each in made.designs:
         if each.swings:
-            assert f"## Sensitivities: {each.name}" in text
+            assert f"## Sensitivities: {each.name.replace('+', ', ')}" in text
 
 
 def test_page_is_one_file_and_the_same_for_the_same_record(made: results.Run) -> None:
