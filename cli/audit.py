@@ -25,6 +25,7 @@ from cli.io import (
     print_rich,
     read_bytes,
     short,
+    unhexed,
 )
 from cli.transactions import named_transaction
 
@@ -138,7 +139,7 @@ def _proof_of_history(history: str, transaction: str) -> Proof:
 
     tx_id, _ = named_transaction(transaction, None)
     with progress("verifying the history"):
-        follower = replayed(_unhexed(read_bytes(history)), backend=settings().backend)
+        follower = replayed(unhexed(read_bytes(history)), backend=settings().backend)
     return prove(follower, tx_id)
 
 
@@ -199,7 +200,7 @@ def verify(file: str) -> None:
     """
     from encmempool.proof import MAGIC
 
-    data = _unhexed(read_bytes(file))
+    data = unhexed(read_bytes(file))
     if data.startswith(MAGIC):
         _verify_proof(data)
     else:
@@ -361,14 +362,6 @@ def _put(output: str, data: bytes) -> None:
         sys.stdout.buffer.write(data)
     else:
         _write(Path(output), data)
-
-
-def _unhexed(data: bytes) -> bytes:
-    """Hex is decoded, anything else is left for the auditor to judge."""
-    try:
-        return bytes.fromhex(data.strip().removeprefix(b"0x").decode("ascii"))
-    except ValueError:
-        return data
 
 
 def _write(path: Path, data: bytes) -> None:
