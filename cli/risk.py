@@ -13,6 +13,7 @@ import click
 
 from cli.application import Group, console, next_step, note, settings, warning
 from cli.io import facts, heading, print_json, print_rich, table
+from cli.risk_watch import watch
 
 if TYPE_CHECKING:
     from encmempool.risk.assumptions import Extraction, Inputs
@@ -28,7 +29,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @click.group(cls=Group)
 def risk() -> None:
-    """Price sequencer risk: outages, withheld data, malicious order.
+    """Price sequencer risk: outages, withheld data, malicious order. And watch for it.
 
     Rates come from reported outages, what ordering power is worth from the experiment; everything else is an
     assumption that is printed and can be changed.
@@ -38,6 +39,7 @@ def risk() -> None:
       encmempool risk run
       encmempool risk report risk.json -o risk.html
       encmempool risk bond --members 7 --threshold 5
+      encmempool risk watch history.bin
     """
 
 
@@ -416,3 +418,6 @@ def _progress_bar() -> Iterator[Callable[[int, int], None]]:
     with Progress(TextColumn("years"), BarColumn(), MofNCompleteColumn(), console=screen, transient=True) as bar:
         task = bar.add_task("years")
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+risk.add_command(watch)
