@@ -38,7 +38,7 @@ _SCHEMA = f"{PROGRAM}.risk-watch/1"
 @click.option(
     "--reorderings",
     type=click.IntRange(19, 100_000),
-    default=199,
+    default=99,
     show_default=True,
     help="Other orders that each block is compared with.",
 )

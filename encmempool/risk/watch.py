@@ -312,7 +312,7 @@ class Watch:
             ],
             "ordering": {
                 "policy": None if self._policy is None else self._policy.name.lower(),
-                "null": None if self._policy is None else _RESTS_ON[self._policy],
+                "rests_on": None if self._policy is None else _RESTS_ON[self._policy],
                 "reorderings": self._orders,
                 "blocks": self._compared,
                 "p_below_5": self._small,

@@ -13,12 +13,13 @@ from encmempool.execution.ledger import Failure, Ledger
 from encmempool.execution.pools import Pool, amount_out
 from encmempool.execution.router import Swap, SwapKind, encode
 from encmempool.genesis import DEVELOPMENT_CHAIN_ID, ROUTER, WETH
+from encmempool.measure.attacker import arrange, greedy_sandwich
 from encmempool.measure.detector import sandwiches
 from encmempool.measure.figures import input_worth, output_worth
-from encmempool.measure.market import Market, Order, Reserves, play
+from encmempool.measure.market import ATTACKER, Market, Order, Reserves, play
 from encmempool.measure.reorderings import Rank
 from encmempool.risk.blocks import Block, Placed
-from encmempool.risk.sequential import Alarm, Martingale, rank_evidence
+from encmempool.risk.sequential import Alarm, Calibration, Martingale, count_evidence, rank_evidence
 
 ETHER = 10**18
 X, Y = 10_000 * ETHER, 20_000_000 * ETHER
@@ -217,7 +218,7 @@ def test_traffic_at_even_intervals_raises_no_alarm() -> None:
     """Accounts that send one after the other, over and over, as a load generator does: a pattern, and blind."""
     seed, error = 39, 0.05
     random, alarms = Random(seed), 0
-    for _ in range(20):
+    for _ in range(12):
         alarm = Alarm(error=error, statistics={"ordering": Martingale()})
         for height in range(1, 9):
             made = replace(block(*round_robin(random)), drawn=False)
@@ -256,10 +257,10 @@ def test_p_values_are_uniform_where_the_order_is_drawn_wch_3() -> None:
     seed = 37
     random, drawn = Random(seed), []
     traders = [FRONT, BACK, replace(BACK, sender=8), replace(FRONT, sender=8, amount_in=5 * ETHER)]
-    for _ in range(400):
+    for _ in range(200):
         users = [replace(VICTIM, sender=at, amount_in=random.randrange(1, 90) * ETHER) for at in range(3)]
         made = block(*traders, *users)
-        real, *others = made.reordered(random=random, count=20)
+        real, *others = made.reordered(random=random, count=10)
         rank = Rank.among(made.run(real).profit, [made.run(order).profit for order in others])
         drawn.append(rank.p_value(random))
     assert kstest(drawn, "uniform").pvalue > 0.01, f"seed {seed}"
@@ -314,3 +315,42 @@ def test_transactions_that_are_no_swaps_stand_in_a_block_and_do_nothing() -> Non
     assert all(placed.swap is None for placed in more)
     mixed = replace(made, placed=(*made.placed, *more))
     assert len(mixed.run(mixed.placed).sandwiches) == 1
+
+
+# --- together --------------------------------------------------------------------------------------------------------
+
+
+def alarmed(share: float, *, blocks: int, seed: int) -> int | None:
+    """The block of the alarm where a sequencer that reads sandwiches users of the experiment in a share of blocks."""
+    random, calibration = Random(seed), Calibration()
+    alarm = Alarm(error=0.001, statistics={name: Martingale() for name in ("sandwiches", "ordering")})
+    for height in range(1, blocks + 1):
+        market = Market.draw(100_000 * seed + height, 12)
+        orders = list(market.orders)
+        if random.random() < share and (placements := greedy_sandwich(market.pools, market.orders)):
+            placed = arrange(market.orders, placements)
+            orders = [replace(order, sender=99) if order.sender == ATTACKER else order for order in placed]
+        made = replace(block_of(market.reserves.ether, market.reserves.token, orders), drawn=False)
+        if not made.may_hold_sandwich:
+            continue
+        real, *others = [made.run(o) for o in (made.placed, *made.reordered(random=random, count=49))]
+        counts = [len(other.sandwiches) for other in others]
+        calibration.add(len(real.sandwiches), counts)
+        evidence = {"sandwiches": count_evidence(len(real.sandwiches), counts, calibration.tilt(1.0))}
+        if made.has_traders:
+            evidence["ordering"] = rank_evidence(Rank.among(real.profit, [other.profit for other in others]))
+        alarm.add(height, evidence)
+        if alarm.raised is not None:
+            return height
+    return None
+
+
+def test_sequencer_that_reads_every_block_is_noticed_at_once() -> None:
+    assert all((alarmed(1.0, blocks=6, seed=seed) or 99) <= 5 for seed in (1, 2))
+
+
+@pytest.mark.slow
+def test_sequencer_that_reads_some_blocks_is_noticed_and_one_that_does_not_is_not() -> None:
+    found = [alarmed(0.1, blocks=200, seed=seed) for seed in (1, 2, 3)]
+    assert all(height is not None for height in found), found
+    assert [alarmed(0.0, blocks=150, seed=seed) for seed in (1, 2, 3)] == [None] * 3
