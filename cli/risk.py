@@ -29,7 +29,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @click.group(cls=Group)
 def risk() -> None:
-    """Price sequencer risk: outages, withheld data, malicious order. And watch for it.
+    """Price sequencer risk (outages, withheld data, malicious order), and watch a network for it.
 
     Rates come from reported outages, what ordering power is worth from the experiment; everything else is an
     assumption that is printed and can be changed.

@@ -102,6 +102,8 @@ def test_alarm_stands_once_raised_and_names_height_and_statistic_wch_10() -> Non
     alarm.add(6, {"second": 4.0})
     alarm.add(7, {"first": -3.0, "second": -30.0})
     assert alarm.value < alarm.limit
+    alarm.add(8, {"first": 90.0})
+    assert alarm.value > alarm.limit
     assert alarm.raised is not None
     assert (alarm.raised.height, alarm.raised.statistic) == (6, "second")
 
