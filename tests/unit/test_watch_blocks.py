@@ -18,7 +18,7 @@ from encmempool.measure.detector import sandwiches
 from encmempool.measure.figures import input_worth, output_worth
 from encmempool.measure.market import ATTACKER, Market, Order, Reserves, play
 from encmempool.measure.reorderings import Rank
-from encmempool.risk.blocks import Block, Placed
+from encmempool.risk.blocks import Block, Placed, _amounts
 from encmempool.risk.sequential import Alarm, Calibration, Martingale, count_evidence, rank_evidence
 
 ETHER = 10**18
@@ -171,6 +171,38 @@ def test_routes_of_several_pools_count_in_each() -> None:
     assert (found.front, found.victims, found.back) == (placed[0], (placed[1],), placed[2])
     # `second` has no pool with ether: what its traders gain has no price.
     assert not made.has_traders
+
+
+@pytest.mark.parametrize("kind", [SwapKind.TOKENS_FOR_EXACT_TOKENS, SwapKind.EXACT_TOKENS_FOR_TOKENS])
+def test_amounts_along_a_route_are_the_ledgers_to_the_unit(kind) -> None:
+    """An exact output is computed backwards, with other roundings than an exact input."""
+    first, second, third = (bytes([at]) * 20 for at in (1, 2, 3))
+    pools = {
+        (first, second): Pool(token0=first, token1=second, reserve0=10**6, reserve1=3 * 10**9 + 7),
+        (second, third): Pool(token0=second, token1=third, reserve0=2 * 10**9 + 1, reserve1=10**5),
+    }
+    template = block(FRONT)
+    sender, entry = template.placed[0].sender, template.placed[0].entry
+    assert not isinstance(entry.payload, Failure)
+    exact = 1_234 if kind is SwapKind.TOKENS_FOR_EXACT_TOKENS else 54_321
+    bound = 10**6 if kind is SwapKind.TOKENS_FOR_EXACT_TOKENS else 0
+    swap = Swap(kind=kind, exact=exact, bound=bound, path=(first, second, third), recipient=sender, deadline=1)
+    ledger = Ledger(
+        chain_id=DEVELOPMENT_CHAIN_ID,
+        accounts={},
+        token_balances={(first, sender): 10**6},
+        pools=pools.values(),
+        router=ROUTER,
+        weth=WETH,
+        base_fee=0,
+        fee_recipient=bytes(20),
+    )
+    payload = replace(entry.payload, value=0, data=encode(swap), gas_limit=336_000)
+    (receipt,) = ledger.execute(1, 0, [replace(entry, payload=payload, gas_limit=336_000)])
+    assert receipt.success
+    paid, between, taken = _amounts(pools, swap, receipt)
+    assert pools[first, second].swap(first, paid, between) == ledger.pool(first, second)
+    assert pools[second, third].swap(second, between, taken) == ledger.pool(second, third)
 
 
 # --- other orders ----------------------------------------------------------------------------------------------------
