@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STUDY := benchmarks/studies/front-running
+RISK := benchmarks/studies/sequencer-risk
 BENCH := build/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install chain native native-test demo test test-all check format vectors spec-coverage conformance bench bench-full measure study clean
+.PHONY: help install chain native native-test demo test test-all check format vectors spec-coverage conformance bench bench-full measure study risk clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,6 +67,11 @@ study: $(STAMP)-measure ## the experiment's headline table
 	@$(BIN)/encmempool measure run --blocks 4000 --arms all --seed 1 -o $(STUDY)/results.json
 	@$(BIN)/encmempool measure report $(STUDY)/results.json --format markdown -o $(STUDY)/report.md
 	@$(BIN)/encmempool measure report $(STUDY)/results.json -o report.html
+
+risk: $(STAMP)-measure ## what sequencer risk costs, by design
+	@$(BIN)/encmempool risk run --years 1000000 --seed 1 -o $(RISK)/risk.json
+	@$(BIN)/encmempool risk report $(RISK)/risk.json --format markdown -o $(RISK)/report.md
+	@$(BIN)/encmempool risk report $(RISK)/risk.json -o risk.html
 
 native: $(STAMP) ## build and install the fast curve backend; needs Rust 1.89 or newer
 	@command -v cargo >/dev/null || { echo "Rust is needed: install it from your system's packages or with rustup, 1.89 or newer" >&2; exit 3; }

@@ -25,6 +25,7 @@ from cli.io import (
     print_rich,
     read_bytes,
     short,
+    unhexed,
 )
 from cli.transactions import named_transaction
 
@@ -361,14 +362,6 @@ def _put(output: str, data: bytes) -> None:
         sys.stdout.buffer.write(data)
     else:
         _write(Path(output), data)
-
-
-def unhexed(data: bytes) -> bytes:
-    """Hex is decoded, anything else is left for the auditor to judge."""
-    try:
-        return bytes.fromhex(data.strip().removeprefix(b"0x").decode("ascii"))
-    except ValueError:
-        return data
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,9 +9,19 @@ import click
 
 from cli.amounts import ETHER
 from cli.application import Group, note, progress, settings
-from cli.audit import unhexed
 from cli.inbox import CONTRACTS, L1_URL, open_contracts
-from cli.io import PASSWORD_FILE, facts, hexed, open_account, open_home, open_remote, print_json, print_rich, read_bytes
+from cli.io import (
+    PASSWORD_FILE,
+    facts,
+    hexed,
+    open_account,
+    open_home,
+    open_remote,
+    print_json,
+    print_rich,
+    read_bytes,
+    unhexed,
+)
 
 if TYPE_CHECKING:
     from encmempool.reveal import Follower

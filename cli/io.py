@@ -105,6 +105,14 @@ def hex_bytes(text: str, what: str, *, size: int | None = None) -> bytes:
     return data
 
 
+def unhexed(data: bytes) -> bytes:
+    """Hex is decoded, anything else is left for the reader to judge."""
+    try:
+        return bytes.fromhex(data.strip().removeprefix(b"0x").decode("ascii"))
+    except ValueError:
+        return data
+
+
 def hexed(data: bytes) -> str:
     return "0x" + data.hex()
 

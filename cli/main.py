@@ -21,6 +21,7 @@ from cli.inbox import inbox
 from cli.keys import key
 from cli.measure import measure
 from cli.node import node
+from cli.risk import risk
 from cli.scenario import scenario
 from cli.schemes import schemes
 from cli.sequencer import sequencer
@@ -60,6 +61,7 @@ main.add_command(scenario)
 main.add_command(inbox)
 main.add_command(exit)
 main.add_command(measure)
+main.add_command(risk)
 main.add_command(shutter)
 main.add_command(fetch)
 main.add_command(evidence)

@@ -271,11 +271,15 @@ def verify(data: bytes, *, backend: str = DEFAULT_BACKEND) -> AuditReport:
     return _Auditor(data, backend).run()
 
 
-def replayed(data: bytes, *, backend: str = DEFAULT_BACKEND) -> Follower:
+def inspected(data: bytes, *, backend: str = DEFAULT_BACKEND) -> tuple[AuditReport, Follower]:
     """The same, for who then wants to look into it."""
     auditor = _Auditor(data, backend)
-    auditor.run()
-    return auditor.follower
+    return auditor.run(), auditor.follower
+
+
+def replayed(data: bytes, *, backend: str = DEFAULT_BACKEND) -> Follower:
+    """The follower alone."""
+    return inspected(data, backend=backend)[1]
 
 
 def registry(data: bytes, *, backend: str = DEFAULT_BACKEND) -> tuple[Committee, ...]:

@@ -109,7 +109,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """A height that is open and run. `receipts` are by position of the committed batch."""
+    """A height that is open and run.
+
+    receipts    by position of the committed batch
+    order       these positions in the order in which they ran
+    """
 
     ready: Ready
     certificate: OrderCertificate | None
@@ -117,7 +121,14 @@ class Executed:
     reveal: Reveal | None
     opened: tuple[OpenedEntry, ...]
     receipts: tuple[ExecutionReceipt, ...]
+    order: tuple[int, ...]
     state: Snapshot
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """In the order in which they ran."""
+        transactions = self.ready.proposal.transactions
+        return tuple(_entry(transactions[at], self.opened[at]) for at in self.order)
 
 
 class Follower:
@@ -454,6 +465,7 @@ class Follower:
             reveal=reveal,
             opened=opened,
             receipts=receipts,
+            order=order,
             state=state,
         )
 

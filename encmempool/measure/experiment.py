@@ -11,20 +11,14 @@ import hashlib
 import io
 import json
 import os
-import signal
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +29,13 @@ from encmempool.measure.arms import select
 from encmempool.measure.laboratory import COLUMNS, MAX_BLOCKS, Config, Laboratory, Tally, make_flow
 from encmempool.measure.leaks import FEWEST, leak_score
 from encmempool.measure.results import Part, document
+from encmempool.measure.workers import executor, interruptions_held
 
 CHUNK_BLOCKS = 100
 LEAK_TRANSACTIONS = 4_000
 MIN_BLOCKS = 20
 """Fewer have no interval worth the name."""
-_SCHEDULER_TIMEOUT_S = 5
+_AFTER_A_KILL = "finished blocks are kept, go on with --resume and fewer --workers"
 _DIGEST_BYTES = 32
 _LOCK = "lock"
 
@@ -105,14 +100,14 @@ def _run(
     done, total = sum(chunk.count for chunk in chunks if chunk not in todo), sum(chunk.count for chunk in chunks)
     leak: dict[str, Any] | None = None
     progress(done, total, "blocks")
-    with _executor(workers, scheduler) as executor:
+    with executor(workers, scheduler, advice=_AFTER_A_KILL) as pool:
         pending: dict[Future[Any], _Chunk] = {}
         score: Future[Any] | None = None
         try:
-            with _interruptions_held():
+            with interruptions_held():
                 if leak_transactions:
-                    score = executor.submit(_leak_score, config, leak_transactions)
-                pending = {executor.submit(run_chunk, config, c.first, c.count, c.training): c for c in todo}
+                    score = pool.submit(_leak_score, config, leak_transactions)
+                pending = {pool.submit(run_chunk, config, c.first, c.count, c.training): c for c in todo}
             for future in as_completed([*pending, *([score] if score is not None else [])]):
                 if future is score:
                     leak = future.result()
@@ -199,7 +194,7 @@ class _Parts:
                 yield parts
             finally:
                 if not parts._finished:
-                    with _interruptions_held():
+                    with interruptions_held():
                         parts.remove()
 
     @property
@@ -303,93 +298,3 @@ def _write_atomically(target: Path, data: bytes) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-
-
-# --- processes -------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _interruptions_held() -> Iterator[None]:
-    """Processes that start meanwhile never see the terminal's Ctrl-C: the run itself ends them. Its own is put off."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_the_run() -> None:
-    """A worker waits for its next chunk for ever, also if the run was killed."""
-    run = parent_process()
-    assert run is not None
-
-    def wait() -> None:
-        run.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
-
-
-@contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
-    if scheduler is not None:
-        with _cluster(scheduler) as executor:
-            yield executor
-        return
-    executor = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_end_with_the_run)
-    try:
-        yield executor
-    except BaseException as error:
-        # Whatever stopped the run, nobody waits for work that will not be used.
-        with _interruptions_held():
-            for process in list((getattr(executor, "_processes", None) or {}).values()):
-                process.terminate()
-            executor.shutdown(cancel_futures=True)
-        if isinstance(error, BrokenProcessPool):
-            raise EnvironmentProblem(
-                "a worker process was killed, perhaps for lack of memory: finished blocks are kept, go on with "
-                "--resume and fewer --workers"
-            ) from error
-        raise
-    executor.shutdown()
-
-
-@contextmanager
-def _cluster(address: str) -> Iterator[Executor]:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise EnvironmentProblem("--scheduler needs the extra: pip install 'encmempool[measure,distributed]'") from None
-    _check_reachable(address)
-    try:
-        client = Client(address, timeout=_SCHEDULER_TIMEOUT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise EnvironmentProblem(f"the scheduler at {address} does not answer as one of Dask: {error}") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=_SCHEDULER_TIMEOUT_S)
-        except TimeoutError:
-            raise EnvironmentProblem(
-                f"the scheduler at {address} has no worker: start one with `dask worker {address}`"
-            ) from None
-        yield client.get_executor()
-
-
-def _check_reachable(address: str) -> None:
-    """Dask would try again and again, and say less."""
-    url = urlsplit(address)
-    try:
-        host, port = url.hostname, url.port
-    except ValueError:
-        host, port = None, None
-    if url.scheme not in ("tcp", "tls") or not host or not port:
-        raise ValueError(f"{address!r} is no scheduler's address: tcp://host:port is expected")
-    try:
-        with socket.create_connection((host, port), timeout=_SCHEDULER_TIMEOUT_S) as connection:
-            if url.scheme == "tcp":
-                connection.recv(1)  # a scheduler speaks first; to a server that is silent Dask would listen for ever
-    except OSError as error:
-        raise EnvironmentProblem(f"the scheduler at {address} cannot be reached: {error.strerror or error}") from error

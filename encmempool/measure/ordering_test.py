@@ -6,7 +6,7 @@ Adversarial Behavior" (2023); the calibrated test is the project's (research, me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import median
@@ -15,6 +15,7 @@ from scipy.stats import kstest
 
 from encmempool.measure.figures import input_worth, output_worth
 from encmempool.measure.market import ATTACKER, Order, Reserves, play
+from encmempool.measure.reorderings import Rank, reorderings
 
 
 def p_value(pools: Sequence[Reserves], block: Sequence[Order], *, random: Random, permutations: int = 199) -> float:
@@ -26,24 +27,9 @@ def p_value(pools: Sequence[Reserves], block: Sequence[Order], *, random: Random
     are equally likely. Places that are always the same, as first and last for the attacker, are not, even if they
     were chosen blindly: look at the share of small p-values there.
     """
-    observed = _profit(pools, block)
-    above = ties = 0
-    for order in reorderings(block, random=random, count=permutations):
-        profit = _profit(pools, order)
-        above += profit > observed
-        ties += profit == observed
-    return (above + random.random() * (ties + 1)) / (permutations + 1)
-
-
-def reorderings(block: Sequence[Order], *, random: Random, count: int) -> Iterator[list[Order]]:
-    """Uniform among the block's orders in which each sender's own stay in sequence."""
-    senders = [order.sender for order in block]
-    for _ in range(count):
-        random.shuffle(senders)
-        queues: dict[int, list[Order]] = {}
-        for order in reversed(block):
-            queues.setdefault(order.sender, []).append(order)
-        yield [queues[sender].pop() for sender in senders]
+    orders = reorderings(block, random=random, count=permutations)
+    rank = Rank.among(_profit(pools, block), [_profit(pools, order) for order in orders])
+    return rank.p_value(random)
 
 
 def _profit(pools: Sequence[Reserves], block: Sequence[Order]) -> int:

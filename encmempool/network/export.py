@@ -44,7 +44,7 @@ class RemoteHistory:
         return ()
 
     def heights(self) -> Iterator[PublishedHeight]:
-        executed = int(self._network.call("node")["executed_height"])
+        executed = self._network.progress.executed_height
         for height in range(self.committees[0].key_set.start_height, executed + 1):
             record = self._network.call("height", height=height)
             self._committed |= {transaction.tx_id for transaction in record.proposal.transactions}

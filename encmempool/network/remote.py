@@ -17,6 +17,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ _STATES = frozenset((*WAITING, *(outcome.text for outcome in Outcome)))
 _LONGEST_REASON = 256
 _LOOKAHEAD_HEIGHTS = 4
 """A ciphertext that names its height must reach the sequencer before that height is committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a node says that it is: newest committed and executed height, and the epoch of its newest key set."""
+
+    head: int
+    executed_height: int
+    epoch: int | None
 
 
 class Pins:
@@ -217,6 +227,19 @@ class RemoteNetwork:
             self._epochs.adopt(committee.terms)
 
     # --- what is believed
+
+    @property
+    def progress(self) -> Progress:
+        document = self.call("node")
+        with self._sense("its heights"):
+            epoch = document["epoch"]
+            if not (epoch is None or (isinstance(epoch, int) and epoch >= 0)):
+                raise ValueError("no epoch")
+            return Progress(
+                head=_number(document["head"], bits=63),
+                executed_height=_number(document["executed_height"], bits=63),
+                epoch=epoch,
+            )
 
     @property
     def head(self) -> int:

@@ -46,7 +46,7 @@ def schema(leaf: str) -> Path:
 VERSIONS = {"bench micro": 2}
 
 
-NAMES = {"devnet soak": "encmempool.soak/1"}
+NAMES = {"devnet soak": "encmempool.soak/1", "risk run": "encmempool.risk-run/1"}
 NEED_MORE = ("bench load", "fetch anvil", "evidence fetch", "inbox post", "exit claim", "scenario run")
 PROCESSES = [leaf for leaf in LEAVES if leaf.startswith(("node ", "devnet ")) or leaf in NEED_MORE]
 """Commands that need nodes or the package registry: test_devnet.py, test_scenarios.py and test_fetch.py run them."""
@@ -108,6 +108,10 @@ def test_tree_is_the_documented_one() -> None:
         "measure run",
         "measure report",
         "measure arms",
+        "risk run",
+        "risk report",
+        "risk bond",
+        "risk watch",
         "shutter encrypt",
         "shutter decrypt",
         "shutter verify-key",
@@ -255,6 +259,10 @@ def test_json_of_every_command_fits_its_schema(
         "measure run": [*small, "--engine", "integer"],
         "measure report": ["run.json"],
         "measure arms": [],
+        "risk run": ["--years", "1000", "--design", "rotating", "--workers", "1"],
+        "risk report": ["risk.json"],
+        "risk bond": [],
+        "risk watch": ["history"],
         "shutter encrypt": [*identity, "--message", "message"],
         "shutter decrypt": ["--key", "identity_key", "--ciphertext", "ciphertext"],
         "shutter verify-key": [*identity, "--key", "identity_key"],

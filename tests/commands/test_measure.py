@@ -214,7 +214,7 @@ def silent_server() -> Iterator[str]:
 
 def test_unreachable_scheduler_is_an_environment_problem(run, silent_server, tmp_path, monkeypatch, is_problem) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("encmempool.measure.experiment._SCHEDULER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("encmempool.measure.workers._SCHEDULER_TIMEOUT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     began = time.monotonic()
@@ -234,7 +234,7 @@ def test_missing_extra_says_what_to_install(command, package, run, monkeypatch, 
 @pytest.fixture
 def _no_work(monkeypatch) -> None:
     """Work that starts fails the test."""
-    monkeypatch.setattr("encmempool.measure.experiment._executor", lambda *_: pytest.fail("the work started"))
+    monkeypatch.setattr("encmempool.measure.experiment.executor", lambda *_, **__: pytest.fail("the work started"))
 
 
 @pytest.mark.usefixtures("_no_work")
@@ -370,7 +370,7 @@ def test_stopped_process_leaves_its_chunks_and_no_process(number, code, started,
 
 
 def test_killed_worker_is_an_environment_problem(run, tmp_path, monkeypatch, is_problem) -> None:
-    monkeypatch.setattr("encmempool.measure.experiment._end_with_the_run", partial(os._exit, 1))
+    monkeypatch.setattr("encmempool.measure.workers._end_with_the_run", partial(os._exit, 1))
     is_problem(run(*TINY), 3, "a worker process was killed", "--resume", "--workers")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,7 +1,8 @@
-"""The README's library examples run as printed."""
+"""The README's library examples run as printed, and its table of designs is that of the recorded run."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -35,3 +36,20 @@ def test_readme_example_prints_what_it_says(source, capsys):
     exec(compile(source, str(README), "exec"), {"__name__": "example"})
     (expected,) = re.findall(r"print\(.*\)  # (.+)", source)
     assert capsys.readouterr().out.strip() == expected
+
+
+def test_readme_shows_the_recorded_comparison_of_designs():
+    record = json.loads((README.parent / "benchmarks" / "studies" / "sequencer-risk" / "risk.json").read_text())
+    section = README.read_text().partition("## What does sequencer risk cost?")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in section.splitlines() if line.startswith("| ")]
+    shown = [row for row in rows if row[0].isdigit()]
+    designs = [design for design in record["designs"] if design["forced"]]
+    assert len(shown) == len(designs) == 6
+    for row, design in zip(shown, designs, strict=True):
+        found = design["figures"]
+        thousands = [found["expected"]["mean"], design["capital_usd_year"] + design["nodes_usd_year"]]
+        assert row[0] == f"{found['stopped_minutes']:.0f}"
+        assert [row[1], row[5]] == [f"${value / 1e3:.0f}k" for value in thousands]
+        assert row[2] in (f"${found['components']['ordering'] / 1e3:.{digits}f}k" for digits in (0, 1))
+        assert row[3] == f"${found['shortfall_99']['mean'] / 1e6:.1f}M"
+        assert row[6] == f"${design['cost_usd_year'] / 1e3:.0f}k"

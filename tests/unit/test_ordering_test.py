@@ -10,7 +10,8 @@ from scipy.stats import chisquare, kstest
 from encmempool.execution.pools import amount_out
 from encmempool.measure.attacker import arrange, greedy_sandwich
 from encmempool.measure.market import ATTACKER, Market, Order
-from encmempool.measure.ordering_test import p_value, reorderings, summary
+from encmempool.measure.ordering_test import p_value, summary
+from encmempool.measure.reorderings import reorderings
 
 ETHER = 10**18
 

@@ -1,0 +1,1 @@
+"""Sequencer risk: how often ordering fails, what that costs, and the collateral that makes abuse irrational."""
