@@ -322,6 +322,17 @@ def test_events_are_a_poisson_process() -> None:
     assert counts.var() == pytest.approx(0.5, abs=0.03)
 
 
+def test_chunks_and_failures_are_drawn_apart_rsk_13() -> None:
+    """RSK-13. Else more years would repeat the same ones."""
+    first = draw(Failure.HALT, per_year=0.5, years=1_000, seed=1, chunk=0)
+    for other in (
+        draw(Failure.HALT, per_year=0.5, years=1_000, seed=1, chunk=1),
+        draw(Failure.PAUSE, per_year=0.5, years=1_000, seed=1, chunk=0),
+        draw(Failure.HALT, per_year=0.5, years=1_000, seed=2, chunk=0),
+    ):
+        assert not np.array_equal(first.normal[:, :100], other.normal[:, :100])
+
+
 # --- assumptions -----------------------------------------------------------------------------------------------------
 
 
