@@ -10,6 +10,7 @@ import pytest
 
 from encmempool.risk import results
 from encmempool.risk.assumptions import Inputs, Parameters
+from encmempool.risk.bond import required
 from encmempool.risk.designs import ALL, PROTOTYPE, Design, select
 from encmempool.risk.failures import Failure, collusion, mean_minutes
 from encmempool.risk.incidents import reported
@@ -245,6 +246,17 @@ def test_bond_is_exhausted_as_often_as_pinned_loss_exceeds_it_rsk_15() -> None:
     assert found == sorted(found, reverse=True)
     assert found[0] == pytest.approx(1 - exp(-1), abs=0.015)
     assert found[-1] == 0
+
+
+def test_bonds_that_pay_are_those_of_whoever_can_read_rsk_15() -> None:
+    """RSK-15. The sequencer's own, or those of t members; of a shared sequencer each rollup's part."""
+    readable, encrypted, shared = map(scenario, ("centralised", "centralised+encrypted", "shared+encrypted"))
+    member = required(design("centralised+encrypted"), DEFAULTS).member
+    assert readable.slashable_usd == required(design("centralised"), DEFAULTS).sequencer.usd
+    assert member is not None
+    assert encrypted.slashable_usd == DEFAULTS.threshold * member.usd
+    assert shared.slashable_usd == pytest.approx(encrypted.slashable_usd)
+    assert scenario("centralised+encrypted", attribution=0.0).slashable_usd == 0
 
 
 def test_loss_from_order_is_all_paid_by_somebody_rsk_15(compared) -> None:
