@@ -10,6 +10,7 @@ import pytest
 
 from encmempool.risk import results
 from encmempool.risk.assumptions import Inputs, Parameters
+from encmempool.risk.bond import required
 from encmempool.risk.designs import ALL, PROTOTYPE, Design, select
 from encmempool.risk.failures import Failure, collusion, mean_minutes
 from encmempool.risk.incidents import reported
@@ -247,6 +248,17 @@ def test_bond_is_exhausted_as_often_as_pinned_loss_exceeds_it_rsk_15() -> None:
     assert found[-1] == 0
 
 
+def test_bonds_that_pay_are_those_of_whoever_can_read_rsk_15() -> None:
+    """RSK-15. The sequencer's own, or those of t members; of a shared sequencer each rollup's part."""
+    readable, encrypted, shared = map(scenario, ("centralised", "centralised+encrypted", "shared+encrypted"))
+    member = required(design("centralised+encrypted"), DEFAULTS).member
+    assert readable.slashable_usd == required(design("centralised"), DEFAULTS).sequencer.usd
+    assert member is not None
+    assert encrypted.slashable_usd == DEFAULTS.threshold * member.usd
+    assert shared.slashable_usd == pytest.approx(encrypted.slashable_usd)
+    assert scenario("centralised+encrypted", attribution=0.0).slashable_usd == 0
+
+
 def test_loss_from_order_is_all_paid_by_somebody_rsk_15(compared) -> None:
     """RSK-15."""
     for found in compared.values():
@@ -320,6 +332,17 @@ def test_events_are_a_poisson_process() -> None:
     counts = np.bincount(events.year, minlength=40_000)
     assert counts.mean() == pytest.approx(0.5, abs=0.02)
     assert counts.var() == pytest.approx(0.5, abs=0.03)
+
+
+def test_chunks_and_failures_are_drawn_apart_rsk_13() -> None:
+    """RSK-13. Else more years would repeat the same ones."""
+    first = draw(Failure.HALT, per_year=0.5, years=1_000, seed=1, chunk=0)
+    for other in (
+        draw(Failure.HALT, per_year=0.5, years=1_000, seed=1, chunk=1),
+        draw(Failure.PAUSE, per_year=0.5, years=1_000, seed=1, chunk=0),
+        draw(Failure.HALT, per_year=0.5, years=1_000, seed=2, chunk=0),
+    ):
+        assert not np.array_equal(first.normal[:, :100], other.normal[:, :100])
 
 
 # --- assumptions -----------------------------------------------------------------------------------------------------
