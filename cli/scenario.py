@@ -8,6 +8,7 @@ import click
 
 from cli.application import WRONG, Group, progress, settings
 from cli.io import open_home, print_json, print_rich, table
+from threshold.schemes.registry import ENCRYPTED_SCHEMES
 
 if TYPE_CHECKING:
     from encmempool.network.scenarios import Outcome
@@ -20,6 +21,7 @@ NAMES = (
     "broken-receipt",
     "two-receipts",
     "two-votes",
+    "wrong-share",
     "early-share",
     "two-commitments",
     "skipped-entry",
@@ -39,8 +41,15 @@ def scenario() -> None:
 
 @scenario.command()
 @click.argument("names", metavar="NAME|all", type=click.Choice((*NAMES, "all")), nargs=-1, required=True)
+@click.option(
+    "--scheme",
+    type=click.Choice(ENCRYPTED_SCHEMES),
+    default="tdh2",
+    show_default=True,
+    help="See `encmempool schemes`.",
+)
 @click.option("--seconds", type=click.FloatRange(1), default=10.0, show_default=True, help="Of honest trading.")
-def run(names: tuple[str, ...], seconds: float) -> None:
+def run(names: tuple[str, ...], scheme: str, seconds: float) -> None:
     """Start a network with anvil below it, play scenarios, and remove it again.
 
     A party misbehaves with its own keys; nodes find the evidence, one reports it, contracts slash and compensate. Exit
@@ -54,6 +63,7 @@ def run(names: tuple[str, ...], seconds: float) -> None:
     broken-receipt    a receipt that is not honoured; the user is compensated
     two-receipts      one sequence given twice
     two-votes         a member votes for two commitments
+    wrong-share       a member runs with a share of another key
     early-share       a member opens without a certificate
     two-commitments   the sequencer signs two orders for one height
     skipped-entry     the sequencer leaves an overdue entry of the inbox
@@ -61,13 +71,14 @@ def run(names: tuple[str, ...], seconds: float) -> None:
     \b
     Examples:
       encmempool scenario run all
+      encmempool scenario run wrong-share --scheme ibe
       encmempool scenario run broken-receipt --json
     """
     from encmempool.network.scenarios import run
 
     wanted = NAMES if "all" in names else names
     with progress("starting") as say:
-        outcomes = run(open_home(), wanted, seconds=seconds, backend=settings().backend, progress=say)
+        outcomes = run(open_home(), wanted, scheme=scheme, seconds=seconds, backend=settings().backend, progress=say)
     passed = all(outcome.passed for outcome in outcomes)
     fields = {"passed": passed, "scenarios": [outcome.document() for outcome in outcomes]}
     if not print_json("scenario", fields):
