@@ -242,11 +242,11 @@ class Devnet:
     def start_anvil(self) -> None:
         """The chain below, where it is one of this network's own."""
         if self.anvil is not None:
-            from encmempool.network.devnet_l1 import anvil_command
-            from encmempool.settlement.anvil import fetch
+            from encmempool.settlement.anvil import command, fetch
 
-            command = anvil_command(fetch(), self.anvil.port, self.path / _ANVIL_CONFIG)
-            self._spawn(self.anvil, command, self.path / "anvil.log")
+            # The file tells this process from others.
+            options = ("--config-out", str(self.path / _ANVIL_CONFIG))
+            self._spawn(self.anvil, command(fetch().binary, self.anvil.port, *options), self.path / "anvil.log")
 
     def _spawn(self, node: NodeProcess, command: Sequence[str], log_path: Path) -> None:
         with open(log_path, "ab") as log:

@@ -48,6 +48,7 @@ from threshold import entropy
 _WAIT_S = 90.0
 _VALID_HEIGHTS = 10_000
 _ATTEMPTS = 5
+_QUIET_S = 3.0
 _GAS = 21_000
 _MAX_FEE = 30 * 10**9
 _USER, _WATCHER = "dev-3", "dev-4"
@@ -208,13 +209,21 @@ class Stage:
         }
 
     def wrong_heights(self, member: Identity) -> set[int]:
-        """Where the auditor can show a wrong share of a member."""
-        shown = [evidence.open() for evidence in self.call("evidence").evidence]
+        """Where any node can show a wrong share of a member."""
+        shown = [each.open() for node in self.devnet.nodes for each in self.call("evidence", node).evidence]
         return {
             one.share.message.height
             for one in shown
             if isinstance(one, WrongShare) and self.members[one.share.message.member - 1] is member
         }
+
+    def is_reported(self, member: Identity) -> bool:
+        """Whether the member is convicted of every wrong share that is shown, and no more are for a while."""
+        judge, before = self.contracts.judge, self.wrong_heights(member)
+        if not all(judge.get("convicted", WRONG_SHARE, member.address, height) for height in before):
+            return False
+        time.sleep(_QUIET_S)
+        return self.wrong_heights(member) == before
 
     def restart(self, node: NodeProcess) -> None:
         self.devnet.start(node)
@@ -296,10 +305,9 @@ def two_votes(stage: Stage, *, seconds: float) -> dict[str, Any]:
     second = replace(certificate.vote, commitment_root=b"\x03" * 32)
     for signature_ in certificate.signatures:
         stage.call("submit_vote", body=SignedVote(message=certificate.vote, signature=signature_))
-    for member in stage.members:
-        stage.call("submit_vote", body=SignedVote(message=second, signature=stage.sign(member, second)))
     voters = {stage.committee().signing_member(certificate.vote, s, rule="CRT-3") for s in certificate.signatures}
     offender = stage.members[min(voters) - 1]
+    stage.call("submit_vote", body=SignedVote(message=second, signature=stage.sign(offender, second)))
     return stage.convicted(offender, since=since)
 
 
@@ -312,14 +320,8 @@ def wrong_share(stage: Stage, *, seconds: float) -> dict[str, Any]:
             if stage.wrong_heights(offender):
                 break
     facts = stage.convicted(offender, since=since)
-    # The bond is put down again after this: what is still to be reported would take it.
-    stage.wait(
-        lambda: all(
-            stage.contracts.judge.get("convicted", WRONG_SHARE, offender.address, height)
-            for height in stage.wrong_heights(offender)
-        ),
-        "every wrong share is reported",
-    )
+    # The bond is put down again after this: what comes to be reported later would take it.
+    stage.wait(lambda: stage.is_reported(offender), "every wrong share is reported")
     return facts
 
 

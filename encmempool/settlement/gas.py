@@ -17,6 +17,7 @@ import httpx
 
 from encmempool.errors import EnvironmentProblem
 from encmempool.identity import Identity
+from encmempool.settlement.anvil import command
 from encmempool.settlement.deployment import Parameters
 from encmempool.settlement.leaves import account_branch, batch_branch, exit_address, leaves, promise, signature
 from encmempool.settlement.openings import conviction
@@ -252,8 +253,7 @@ class AnvilChain:
 @contextmanager
 def running_anvil(binary: Path, port: int) -> Iterator[AnvilChain]:
     """Anvil on this machine while the context lasts. Raises EnvironmentProblem if it does not come up."""
-    command = [str(binary), "--port", str(port), "--hardfork", "prague", "--silent"]
-    with Popen(command, stdout=DEVNULL, stderr=DEVNULL) as process:
+    with Popen(command(binary, port), stdout=DEVNULL, stderr=DEVNULL) as process:
         chain = AnvilChain(f"http://127.0.0.1:{port}")
         try:
             yield _answering(chain)
