@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
-from threshold.encoding import Reader, counted, sized, u8, u16
+from threshold import pieces
+from threshold.encoding import Reader, counted, sized, u8, u16, u64
 from threshold.entropy import Random
 from threshold.errors import Malformed
 from threshold.hashing import Tag, tagged_hash
@@ -76,8 +77,12 @@ class PublicMaterial:
 
 
 def parameter_digest(parameters: bytes) -> bytes:
-    """32 bytes naming a key's public parameters."""
-    return tagged_hash(Tag.KEY_ID, b"parameters", parameters)
+    """32 bytes naming a key's public parameters. Points are hashed as a tree, so that a few can be shown by them."""
+    if len(parameters) < pieces.PIECE_BYTES:
+        return tagged_hash(Tag.KEY_ID, b"parameters", parameters)
+    size = pieces.head_bytes(len(parameters))
+    count = len(parameters) // pieces.PIECE_BYTES
+    return tagged_hash(Tag.KEY_ID, b"parameters", parameters[:size], u64(count), pieces.root(parameters))
 
 
 def key_name(network: bytes, scheme: int, encryption_key: bytes, digest: bytes) -> bytes:

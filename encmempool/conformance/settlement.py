@@ -21,6 +21,7 @@ from encmempool.settlement.leaves import (
     promise,
     signature,
 )
+from encmempool.ssz import merkleize
 from encmempool.types import (
     BatchList,
     Deadlines,
@@ -33,6 +34,7 @@ from encmempool.types import (
     signing_digest,
 )
 from threshold.errors import Rejected
+from threshold.pieces import row_branch
 
 _FIRST = {"batch": BATCH_INDEX, "accounts": ACCOUNTS_INDEX}
 
@@ -88,6 +90,16 @@ def _branch(first: int, leaf: bytes, position: int, branch: Sequence[bytes], roo
     }
 
 
+def _row_branch(given: Json) -> Json:
+    nodes = bytes_list(given["leaves"])
+    first, count, levels = (int(given[name]) for name in ("first", "count", "levels"))
+    try:
+        branch = row_branch(b"".join(nodes), first, count, levels)
+    except ValueError as error:
+        raise Rejected("STL-46", str(error)) from error
+    return {"branch": _hexed(branch), "root": to_hex(merkleize(nodes, levels))}
+
+
 def _check_branch(given: Json) -> Json:
     leaf, root = from_hex(given["leaf"]), from_hex(given["root"])
     branch, position = bytes_list(given["branch"]), int(given["position"])
@@ -122,6 +134,7 @@ OPERATIONS: dict[str, Callable[[Json], Json]] = {
     "promise": _promise,
     "batch_branch": _batch_branch,
     "account_branch": _account_branch,
+    "row_branch": _row_branch,
     "check_branch": _check_branch,
     "exit_address": _exit_address,
     "check_parameters": _check_parameters,

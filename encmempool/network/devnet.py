@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,9 @@ from encmempool.network.remote import Pins
 from encmempool.ordering import Policy
 from encmempool.store import DatabaseStore
 from encmempool.types import Deadlines, Genesis
-from threshold.curve import DEFAULT_BACKEND
+from threshold import entropy
+from threshold.curve import DEFAULT_BACKEND, ORDER
+from threshold.keys import KeyShare
 from threshold.schemes.registry import load_scheme
 
 if TYPE_CHECKING:
@@ -240,11 +242,11 @@ class Devnet:
     def start_anvil(self) -> None:
         """The chain below, where it is one of this network's own."""
         if self.anvil is not None:
-            from encmempool.network.devnet_l1 import anvil_command
-            from encmempool.settlement.anvil import fetch
+            from encmempool.settlement.anvil import command, fetch
 
-            command = anvil_command(fetch(), self.anvil.port, self.path / _ANVIL_CONFIG)
-            self._spawn(self.anvil, command, self.path / "anvil.log")
+            # The file tells this process from others.
+            options = ("--config-out", str(self.path / _ANVIL_CONFIG))
+            self._spawn(self.anvil, command(fetch().binary, self.anvil.port, *options), self.path / "anvil.log")
 
     def _spawn(self, node: NodeProcess, command: Sequence[str], log_path: Path) -> None:
         with open(log_path, "ab") as log:
@@ -610,6 +612,29 @@ def launch(
     for node in devnet.nodes:
         Pins(home).pin(node.url, made.committee.genesis.root)
     return devnet, made
+
+
+@contextmanager
+def with_wrong_key(devnet: Devnet, node: NodeProcess, restart: Callable[[NodeProcess], None]) -> Iterator[None]:
+    """While the context lasts a member runs with a share of another key, and so signs wrong decryption shares."""
+    home, password = devnet.home(node), devnet.password(node)
+    epoch = len(home.key_sets())
+    key_set = home.key_sets()[-1].message
+    index = key_set.members.index(home.identity("member", password).address) + 1
+    share = home.key_share(index, password, role="member", epoch=epoch)
+    public = key_set.verification_keys[index - 1]
+    wrong = KeyShare(index, entropy.scalar(entropy.system, ORDER).to_bytes(len(share.secret_bytes()), "big"))
+
+    def run_with(held: KeyShare) -> None:
+        devnet.kill(node)
+        home.write_key_share("member", held, public, password, epoch=epoch)
+        restart(node)
+
+    run_with(wrong)
+    try:
+        yield
+    finally:
+        run_with(share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from encmempool.errors import EnvironmentProblem, Malformed
 from encmempool.identity import Identity
-from encmempool.settlement.anvil import CHAIN_ID, Anvil
+from encmempool.settlement.anvil import CHAIN_ID
 from encmempool.settlement.deployment import ETHER, Parameters
 from encmempool.settlement.l1 import L1, Reverted
 from encmempool.settlement.site import FILE, Contracts, deploy
@@ -40,19 +40,6 @@ _READY_S = 20.0
 
 # The first of anvil's funded accounts, whose key its documentation gives.
 _PUBLIC_KEY_OF_ANVIL = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-
-
-def anvil_command(anvil: Anvil, port: int, config: Path) -> list[str]:
-    """A block for each transaction at first; `settle` goes over to one each second. `config` tells the process from
-    others."""
-    options = {
-        "--host": "127.0.0.1",
-        "--port": str(port),
-        "--chain-id": str(CHAIN_ID),
-        "--hardfork": "prague",
-        "--config-out": str(config),
-    }
-    return [str(anvil.binary), "--silent", *(part for pair in options.items() for part in pair)]
 
 
 def wait_for(l1: L1) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 
 from encmempool.errors import EnvironmentProblem
 from encmempool.ethereum import sign_transaction
-from encmempool.evidence import ConflictingReceipts, ConflictingSuccessors, Evidence
+from encmempool.evidence import ConflictingReceipts, ConflictingSuccessors, Evidence, WrongShare
 from encmempool.home import Home, Password
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
-from encmempool.network.devnet import BlockingPeerOf, Devnet, Layout, NodeProcess, Wanted, launch
+from encmempool.network.devnet import BlockingPeerOf, Devnet, Layout, NodeProcess, Wanted, launch, with_wrong_key
 from encmempool.network.devnet_l1 import DEADLINES, PARAMETERS, deployer_of
 from encmempool.network.export import RemoteHistory
 from encmempool.network.peer import PeerProblem, Refused
@@ -29,7 +29,7 @@ from encmempool.network.trading import trade
 from encmempool.network.wire import HeightRecord
 from encmempool.prover import followed_to
 from encmempool.settlement import exits
-from encmempool.settlement.keeper import Subject
+from encmempool.settlement.keeper import WRONG_SHARE, Subject
 from encmempool.settlement.l1 import L1, Reverted
 from encmempool.settlement.leaves import exit_address, leaves, posting, promise, signature
 from encmempool.settlement.site import Contracts
@@ -57,6 +57,8 @@ from threshold import entropy
 
 _WAIT_S = 90.0
 _VALID_HEIGHTS = 10_000
+_ATTEMPTS = 5
+_QUIET_S = 3.0
 _GAS = 21_000
 _MAX_FEE = 30 * 10**9
 _USER, _WATCHER = "dev-3", "dev-4"
@@ -246,10 +248,37 @@ class Stage:
                 self.contracts.collateral.send("deposit", party.address, sender=self.deployer, wei=missing)
 
     def convicted(self, offender: Identity, *, since: int) -> dict[str, Any]:
-        """Wait until a node has reported the offender and all of its bond is gone."""
+        """Wait until a node has reported the offender and all of its bond is gone. Nobody else may lose anything."""
         self.wait(lambda: self.bond(offender.address) == 0, "the offender's bond is slashed")
-        (slashed,) = (s for s in self.slashes(since=since) if s["party"] == offender.address)
-        return {"slashed": slashed["amount"], "reward": slashed["reward"], "offender": f"0x{offender.address.hex()}"}
+        slashes = [slashed for slashed in self.slashes(since=since) if slashed["amount"]]
+        if {slashed["party"] for slashed in slashes} != {offender.address}:
+            raise Failed("nobody but the offender is slashed: others were")
+        return {
+            "slashed": sum(slashed["amount"] for slashed in slashes),
+            "reward": sum(slashed["reward"] for slashed in slashes),
+            "offender": f"0x{offender.address.hex()}",
+        }
+
+    def wrong_heights(self, member: Identity) -> set[int]:
+        """Where any node can show a wrong share of a member."""
+        shown = [each.open() for node in self.devnet.nodes for each in self.call("evidence", node).evidence]
+        return {
+            one.share.message.height
+            for one in shown
+            if isinstance(one, WrongShare) and self.members[one.share.message.member - 1] is member
+        }
+
+    def is_reported(self, member: Identity) -> bool:
+        """Whether the member is convicted of every wrong share that is shown, and no more are for a while."""
+        judge, before = self.contracts.judge, self.wrong_heights(member)
+        if not all(judge.get("convicted", WRONG_SHARE, member.address, height) for height in before):
+            return False
+        time.sleep(_QUIET_S)
+        return self.wrong_heights(member) == before
+
+    def restart(self, node: NodeProcess) -> None:
+        self.devnet.start(node)
+        self.devnet.wait([node], "ready", timeout_s=_WAIT_S)
 
     def unanswered(self, subject: Subject, root: bytes, accused: Identity, *, since: int) -> dict[str, Any]:
         """Let a challenge's window pass, and conclude."""
@@ -327,11 +356,24 @@ def two_votes(stage: Stage, *, seconds: float) -> dict[str, Any]:
     second = replace(certificate.vote, commitment_root=b"\x03" * 32)
     for signature_ in certificate.signatures:
         stage.call("submit_vote", body=SignedVote(message=certificate.vote, signature=signature_))
-    for member in stage.members:
-        stage.call("submit_vote", body=SignedVote(message=second, signature=stage.sign(member, second)))
     voters = {stage.committee().signing_member(certificate.vote, s, rule="CRT-3") for s in certificate.signatures}
     offender = stage.members[min(voters) - 1]
+    stage.call("submit_vote", body=SignedVote(message=second, signature=stage.sign(offender, second)))
     return stage.convicted(offender, since=since)
+
+
+def wrong_share(stage: Stage, *, seconds: float) -> dict[str, Any]:
+    """A member runs with a share of another key, so what it signs opens nothing."""
+    since, offender = stage.l1.block(), stage.members[2]
+    with with_wrong_key(stage.devnet, stage.devnet.members[2], stage.restart):
+        for seed in range(_ATTEMPTS):
+            trade(stage.devnet, stage.home, seconds=2.0, rate=4.0, seed=seed, backend=stage.backend)
+            if stage.wrong_heights(offender):
+                break
+    facts = stage.convicted(offender, since=since)
+    # The bond is put down again after this: what comes to be reported later would take it.
+    stage.wait(lambda: stage.is_reported(offender), "every wrong share is reported")
+    return facts
 
 
 def early_share(stage: Stage, *, seconds: float) -> dict[str, Any]:
@@ -513,6 +555,7 @@ SCENARIOS: dict[str, Callable[..., dict[str, Any]]] = {
     "broken-receipt": broken_receipt,
     "two-receipts": two_receipts,
     "two-votes": two_votes,
+    "wrong-share": wrong_share,
     "early-share": early_share,
     "share-and-abstention": share_and_abstention,
     "two-successors": two_successors,
@@ -527,13 +570,16 @@ def run(
     home: Home,
     names: Sequence[str],
     *,
+    scheme: str,
     seconds: float,
     backend: str,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
     """A network, the scenarios in it, and nothing left behind. EnvironmentProblem if it cannot be started."""
     path = home.path / "scenarios"
-    devnet, _ = launch(path, home, Layout(l1="anvil", backend=backend), Wanted(), backend=backend, progress=progress)
+    devnet, _ = launch(
+        path, home, Layout(l1="anvil", backend=backend), Wanted(scheme=scheme), backend=backend, progress=progress
+    )
     try:
         password = home.generated_password()
         if password is None:

@@ -41,7 +41,16 @@ from encmempool.evidence import examine
 from encmempool.home import Home
 from encmempool.identity import Identity
 from encmempool.network.coordination import Handover, Sites, rotate
-from encmempool.network.devnet import BlockingPeerOf, Devnet, Layout, NodeProcess, Wanted, launch, write_toml
+from encmempool.network.devnet import (
+    BlockingPeerOf,
+    Devnet,
+    Layout,
+    NodeProcess,
+    Wanted,
+    launch,
+    with_wrong_key,
+    write_toml,
+)
 from encmempool.network.export import export_history
 from encmempool.network.nodes.history import OUTCOMES
 from encmempool.network.peer import PeerProblem, Refused
@@ -61,8 +70,8 @@ from encmempool.types import (
     signing_digest,
 )
 from threshold import entropy
-from threshold.curve import DEFAULT_BACKEND, ORDER
-from threshold.keys import CeremonyFailed, KeyShare
+from threshold.curve import DEFAULT_BACKEND
+from threshold.keys import CeremonyFailed
 
 FAULTS = (
     "kill",
@@ -406,23 +415,12 @@ class _Soak:
     def _bad_share(self, node: NodeProcess) -> None:
         """Long enough that it hands out a wrong share, which somebody shows."""
         home, password = self._devnet.home(node), self._devnet.password(node)
-        epoch = len(home.key_sets())
-        key_set = home.key_sets()[-1].message
-        index = key_set.members.index(home.identity("member", password).address) + 1
-        self._offenders.add(key_set.members[index - 1])
-        share = home.key_share(index, password, role="member", epoch=epoch)
-        public = key_set.verification_keys[index - 1]
+        self._offenders.add(home.identity("member", password).address)
         before = self._shown_evidence("wrong_share")
-        wrong = KeyShare(index, entropy.scalar(entropy.system, ORDER).to_bytes(len(share.secret_bytes()), "big"))
-        self._devnet.kill(node)
-        home.write_key_share("member", wrong, public, password, epoch=epoch)
-        self._restart(node)
-        end = time.monotonic() + 15.0
-        while self._shown_evidence("wrong_share") == before and time.monotonic() < end:
-            time.sleep(0.2)
-        self._devnet.kill(node)
-        home.write_key_share("member", share, public, password, epoch=epoch)
-        self._restart(node)
+        with with_wrong_key(self._devnet, node, self._restart):
+            end = time.monotonic() + 15.0
+            while self._shown_evidence("wrong_share") == before and time.monotonic() < end:
+                time.sleep(0.2)
         self.report.injected["wrong_share"] += 1
 
     def _fill_disk(self, node: NodeProcess) -> None:

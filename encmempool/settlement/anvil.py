@@ -74,6 +74,12 @@ def fetch(directory: Path | None = None, *, progress: Callable[[str], None] = la
     return Anvil(tarball=tarball, binary=binary)
 
 
+def command(binary: Path, port: int, *options: str) -> list[str]:
+    """How it is run here: a block for each transaction, until it is told otherwise."""
+    where = ("--host", "127.0.0.1", "--port", str(port))
+    return [str(binary), "--silent", *where, "--chain-id", str(CHAIN_ID), "--hardfork", "prague", *options]
+
+
 def _binary(tarball: bytes) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(tarball)) as archive:
         for member in archive:

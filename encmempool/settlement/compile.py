@@ -24,13 +24,26 @@ from encmempool.errors import EnvironmentProblem
 from encmempool.ethereum import keccak256
 from encmempool.npm import cache_directory
 
-CONTRACTS = ("registry", "collateral", "settlement", "inbox", "judge", "challenges", "bridge")
+CONTRACTS = (
+    "registry",
+    "collateral",
+    "settlement",
+    "inbox",
+    "judge",
+    "challenges",
+    "bridge",
+    "decryption_tdh2",
+    "decryption_ibe",
+    "decryption_simple_bte",
+    "decryption_fptx",
+    "openings",
+)
 """In the order of their deployment."""
 MAX_CODE_BYTES = 24_576
 
 _OPTIONS = ("--disable-sys-path", "--evm-version", "prague", "--optimize", "gas", "--no-bytecode-metadata")
-_TIMEOUT_S = 300
-_MODULES = ("ssz", "signatures")
+_TIMEOUT_S = 900
+_MODULES = ("ssz", "signatures", "bls", "decryption_batch")
 _SOURCES = Path(__file__).parent / "contracts"
 
 
@@ -90,7 +103,7 @@ class Artifact:
 
 
 def load(directory: Path | None = None) -> dict[str, Artifact]:
-    """Every contract by its name, from the cache or compiled into it, which takes some 20 s.
+    """Every contract by its name, from the cache or compiled into it, which takes some 40 s.
 
     Raises EnvironmentProblem: vyper is not installed or fails.
     """

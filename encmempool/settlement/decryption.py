@@ -8,13 +8,12 @@ Points here are compressed, and EIP-2537's precompiles take coordinates. So call
 the contract compares x and the sign of y with the signed bytes. Of bytes that are no point, calldata carries what shows
 that: a root of the negative of x^3 + 4, or the y of a point outside the subgroup.
 
-What the caller of a contract has to authenticate besides the signed objects: that the entries are those of the batch,
-by `transaction_ids`, and for the schemes with parameters the first link of a chain of hashes, see `chain`.
+What a caller has to authenticate is said in the contracts. `openings` does, by the entries of `transaction_ids` and by
+what a `KeySet` holds: the keys, and the digest of the parameters, of which a call shows the points that it takes.
 """
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ from threshold.entropy import Random
 from threshold.errors import Malformed
 from threshold.hashing import Tag, hash_to_scalar
 from threshold.keys import Limits, PublicMaterial
+from threshold.pieces import PIECE_BYTES, head_bytes, piece_branch
 from threshold.schemes.base import Batch, BatchKey, Share, VerifiedCiphertext
 from threshold.schemes.registry import load_scheme, scheme_name
-from threshold.setup.powers import HEADER_BYTES
 from threshold.setup.punctured import size_bytes
 
 FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
@@ -145,46 +144,69 @@ def _root_fp2(square: _Fp2) -> _Fp2 | None:
     return None if d is None or b else (0, d)
 
 
-# --- what a caller authenticates besides
+# --- the parameters
 
 
-def chain(points: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The links over compressed points: link i is SHA-256 of point i and of link i+1, and after the last comes zero.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Points of a key's parameters that stand in a row, and what shows a contract that they do.
 
-    The first names all points, and a batch of m shows m of them and the link after. A contract cannot compare a key's
-    parameters with their digest, a hash of megabytes. So it may convict a member only by first links that this member
-    signed itself, say when it deposited."""
-    links = [bytes(32)]
-    for point in reversed(points):
-        links.append(hashlib.sha256(point + links[-1]).digest())
-    return tuple(reversed(links))
+    points    compressed
+    branch    what stands beside them in the tree over the parameters
+    """
 
-
-def row(material: PublicMaterial, round: int) -> tuple[bytes, ...]:
-    """fptx: the B+1 points of a round."""
-    size = int.from_bytes(material.parameters[:4], "big") + 1
-    return _cut(material.parameters[HEADER_BYTES + round * size * G1_BYTES :][: size * G1_BYTES], G1_BYTES)
+    points: tuple[bytes, ...]
+    branch: tuple[bytes, ...]
 
 
-def powers(material: PublicMaterial) -> tuple[bytes, ...]:
-    """simple-bte: h_1 to h_B."""
-    batch, points = _points_in_g2(material)
-    return points[:batch]
+_NOTHING = Shown(points=(), branch=())
 
 
-def verification_keys(material: PublicMaterial, member: int) -> tuple[bytes, ...]:
-    """simple-bte: the member's for powers 1 to B."""
-    batch, points = _points_in_g2(material)
-    start = 2 * batch - 1 + (member - 1) * batch
-    return points[start : start + batch]
+def row(material: PublicMaterial, round: int, count: int) -> Shown:
+    """fptx: the first points of a round's row."""
+    batch, _ = _fptx_sizes(material)
+    return _shown(material, PIECE_BYTES, 2 + round * (batch + 1), count)
 
 
-def _points_in_g2(material: PublicMaterial) -> tuple[int, tuple[bytes, ...]]:
-    batch = Reader(material.parameters, "the parameters").u32()
+def powers(material: PublicMaterial, count: int) -> Shown:
+    """simple-bte: h_1 to h_count."""
+    return _points_in_g2(material, 0, count)
+
+
+def verification_keys(material: PublicMaterial, member: int, count: int) -> Shown:
+    """simple-bte: the member's for powers 1 to count."""
+    batch = _largest_batch(material)
+    return _points_in_g2(material, 2 * batch - 1 + (member - 1) * batch, count)
+
+
+def _fptx_sizes(material: PublicMaterial) -> tuple[int, int]:
+    """B and Q."""
+    reader = Reader(material.parameters[:8], "the parameters")
+    return reader.u32(), reader.u32()
+
+
+def _largest_batch(material: PublicMaterial) -> int:
+    """simple-bte: B."""
+    batch = Reader(material.parameters[:4], "the parameters").u32()
     if len(material.parameters) != size_bytes(batch, material.members):
         raise Malformed("these are not the parameters of a simple-bte key")
-    count = (2 + material.members) * batch - 1
-    return batch, _cut(material.parameters[-count * G2_BYTES :], G2_BYTES)
+    return batch
+
+
+def _points_in_g2(material: PublicMaterial, first: int, count: int) -> Shown:
+    in_g1 = 1 if _largest_batch(material) == 1 else 2
+    return _shown(material, G2_BYTES, in_g1 + first * G2_BYTES // PIECE_BYTES, count)
+
+
+def _shown(material: PublicMaterial, size: int, first: int, count: int) -> Shown:
+    """`count` points of `size` bytes from the piece `first` on."""
+    data, pieces = material.parameters, count * size // PIECE_BYTES
+    start = head_bytes(len(data)) + first * PIECE_BYTES
+    points = _cut(data[start : start + count * size], size)
+    return Shown(points=points, branch=piece_branch(data, first, pieces))
+
+
+# --- the entries
 
 
 def transaction_ids(material: PublicMaterial, batch: Batch) -> tuple[Call, ...]:
@@ -257,9 +279,11 @@ def verify_share(key_id: bytes, material: PublicMaterial, batch: Batch, share: S
         return _tdh2_share(key_id, material, batch, share)
     if len(share.data) > G1_BYTES:
         raise ValueError(f"a share of {len(share.data)} bytes is not one of {G1_BYTES}")
+    if name == "simple-bte":
+        keys = verification_keys(material, share.member, len(batch)) if batch.entries else _NOTHING
+        return _combination("verify_share", (share.member,), material, batch, share.data, share.data, keys)
     key = material.verification_keys[share.member - 1]
-    keys = verification_keys(material, share.member) if name == "simple-bte" else ()
-    return _one_point(name, "verify_share", key_id, material, batch, share.data, share.data, key, keys)
+    return _product(name, "verify_share", key_id, material, batch, share.data, share.data, key)
 
 
 def verify_batch_key(key_id: bytes, material: PublicMaterial, batch: Batch, batch_key: BatchKey) -> Call:
@@ -269,10 +293,11 @@ def verify_batch_key(key_id: bytes, material: PublicMaterial, batch: Batch, batc
         return _tdh2_batch_key(key_id, material, batch, batch_key)
     if len(encoded) > G1_BYTES + 8:
         raise ValueError(f"a batch key of {len(encoded)} bytes is not one point")
-    keys = powers(material) if name == "simple-bte" else ()
     point = batch_key.value if encoded == sized(batch_key.value) + sized(b"") else b""
-    key = material.encryption_key
-    return _one_point(name, "verify_batch_key", key_id, material, batch, encoded, point, key, keys)
+    if name == "simple-bte":
+        keys = powers(material, len(batch)) if batch.entries else _NOTHING
+        return _combination("verify_batch_key", (), material, batch, encoded, point, keys)
+    return _product(name, "verify_batch_key", key_id, material, batch, encoded, point, material.encryption_key)
 
 
 def _checked_name(material: PublicMaterial, batch: Batch) -> str:
@@ -282,7 +307,50 @@ def _checked_name(material: PublicMaterial, batch: Batch) -> str:
     return name
 
 
-def _one_point(
+def _y_or_fault(point: bytes) -> tuple[bytes, bool]:
+    """The y of 48 bytes, or what shows that they are no point; of other sizes nothing."""
+    if len(point) != G1_BYTES:
+        return b"", False
+    fault = fault_of(point)
+    return (y_of(point), False) if fault is None else (fault, True)
+
+
+def _combination(
+    function: str,
+    member: tuple[int, ...],
+    material: PublicMaterial,
+    batch: Batch,
+    sent: bytes,
+    point: bytes,
+    keys: Shown,
+) -> Call:
+    """simple-bte: `sent` as it was sent, `point` as it is read."""
+    entries = _entries("simple-bte", batch)
+    y, malformed = _y_or_fault(point)
+    pairs = b""
+    if malformed:
+        pairs = bytes(64) + y.rjust(64, b"\0")
+    elif y:
+        g2s = (_negative_generator(), *map(uncompressed, keys.points))
+        pairs = b"".join(concatenated(*zip(map(uncompressed, (point, *entries)), g2s, strict=True)))
+    return Call(
+        contract=_contract("simple-bte"),
+        function=function,
+        arguments=(
+            material.parameter_digest,
+            _largest_batch(material),
+            material.members,
+            *member,
+            sent,
+            malformed,
+            b"".join(entries),
+            pairs,
+            keys.branch,
+        ),
+    )
+
+
+def _product(
     name: str,
     function: str,
     key_id: bytes,
@@ -291,56 +359,24 @@ def _one_point(
     sent: bytes,
     point: bytes,
     key: bytes,
-    keys: Sequence[bytes],
 ) -> Call:
-    """For schemes whose shares and batch keys are one point: `sent` as it was sent, `point` as it is read."""
-    whole = len(point) == G1_BYTES
-    fault = fault_of(point) if whole else None
-    y = (fault or y_of(point)) if whole else b""
+    """ibe and fptx: `sent` as it was sent, `point` as it is read."""
+    said = (key, y_of(key), sent, *_y_or_fault(point))
     if name == "ibe":
-        return Call(
-            contract=_contract(name),
-            function=function,
-            arguments=(key_id, batch.height, len(batch), key, y_of(key), sent, y, fault is not None),
-        )
+        arguments: tuple[Any, ...] = (key_id, batch.height, len(batch), *said)
+        return Call(contract=_contract(name), function=function, arguments=arguments)
     entries = _entries(name, batch)
-    if name == "simple-bte":
-        links, used = chain(keys), keys[: len(batch)]
-        if fault is not None:
-            pairs = bytes(64) + fault.rjust(64, b"\0")
-        elif whole:
-            g1s = (point, *entries)
-            g2s = (_negative_generator(), *map(uncompressed, used))
-            pairs = b"".join(concatenated(*zip(map(uncompressed, g1s), g2s, strict=True)))
-        else:
-            pairs = b""
-        return Call(
-            contract=_contract(name),
-            function=function,
-            arguments=(links[0], links[len(used)], sent, fault is not None, b"".join(entries), pairs),
-        )
-    points = row(material, batch.round)
-    links, coefficients = chain(points), _polynomial(key_id, entries)
+    coefficients = _polynomial(key_id, entries)
+    shown = row(material, batch.round, len(coefficients))
     terms = b"".join(
-        uncompressed(of_row) + coefficient.to_bytes(32, "big")
-        for of_row, coefficient in zip(points, coefficients, strict=False)
+        uncompressed(base) + coefficient.to_bytes(32, "big")
+        for base, coefficient in zip(shown.points, coefficients, strict=True)
     )
+    place = (material.parameter_digest, *_fptx_sizes(material), batch.round, shown.branch)
     return Call(
         contract=_contract(name),
         function=function,
-        arguments=(
-            key_id,
-            batch.round,
-            links[0],
-            links[min(len(coefficients), len(points))],
-            key,
-            y_of(key),
-            sent,
-            y,
-            fault is not None,
-            b"".join(entries),
-            terms,
-        ),
+        arguments=(key_id, place, *said, b"".join(entries), terms),
     )
 
 

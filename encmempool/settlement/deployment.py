@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import rlp
 
@@ -97,7 +98,7 @@ def creations(
     deadlines = genesis.deadlines
     p = parameters
     p.check_deadlines(deadlines)
-    arguments = {
+    arguments: dict[str, tuple[Any, ...]] = {
         "registry": (leaves(genesis),),
         "collateral": (
             at["judge"],
@@ -110,7 +111,7 @@ def creations(
         ),
         "settlement": (at["registry"], at["judge"], at["challenges"], p.finality_blocks),
         "inbox": (p.entry_fee, p.byte_fee),
-        "judge": (at["registry"], at["collateral"], at["settlement"], p.member_bond),
+        "judge": (at["registry"], at["collateral"], at["settlement"], at["openings"], p.member_bond),
         "challenges": (
             at["registry"],
             at["collateral"],
@@ -124,5 +125,10 @@ def creations(
             tuple(getattr(deadlines, field.name) for field in fields(deadlines)),
         ),
         "bridge": (at["settlement"],),
+        "openings": (
+            at["registry"],
+            at["judge"],
+            *(at[f"decryption_{name}"] for name in ("tdh2", "ibe", "simple_bte", "fptx")),
+        ),
     }
-    return {name: (at[name], artifacts[name].creation(*arguments[name])) for name in CONTRACTS}
+    return {name: (at[name], artifacts[name].creation(*arguments.get(name, ()))) for name in CONTRACTS}

@@ -5,7 +5,7 @@ On anvil the numbers are those of real transactions, calldata and its floor pric
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,11 @@ import httpx
 
 from encmempool.errors import EnvironmentProblem
 from encmempool.identity import Identity
+from encmempool.settlement.anvil import command
 from encmempool.settlement.deployment import Parameters
 from encmempool.settlement.leaves import account_branch, batch_branch, exit_address, leaves, promise, signature
-from encmempool.settlement.rehearsal import RICH, Chain, Done, Network, Rehearsal, Reverted
+from encmempool.settlement.openings import conviction
+from encmempool.settlement.rehearsal import RICH, Chain, Done, KeyedNetwork, Network, Rehearsal, Reverted
 from encmempool.ssz import SszObject
 from encmempool.types import MAX_CIPHERTEXT_BYTES, Abstain, Account
 
@@ -158,6 +160,32 @@ def gas_table(chain: Chain, *, members: int = 4, batch: int = 64) -> dict[str, i
     return table
 
 
+def openings_table(chain: Chain, scheme: str, sizes: Sequence[int], *, plaintext_bytes: int = 256) -> dict[str, int]:
+    """Gas of the conviction for a wrong share by the number of entries: what shows these, and the verdict.
+
+    chain    one with the precompiles of EIP-2537
+    """
+    network = KeyedNetwork(scheme, batch_limit=max(sizes), rounds=1)
+    world = Rehearsal(chain, network, _PARAMETERS)
+    world.register(network.first)
+    member, table = network.members[1], dict[str, int]()
+    for height, size in enumerate(sizes, start=1):
+        transactions = [network.encrypted(plaintext_bytes, height=height) for _ in range(size)]
+        commitment = network.listing(transactions, height=height)
+        # Another member's share: as long to check as a right one.
+        data = network.opened(network.batch(commitment, transactions), 1)
+        made = conviction(network.committee, network.accused(commitment, transactions, 2, data))
+        world.deposit(member.address, world.parameters.member_bond)
+        calls = [world.openings.send(call.function, *call.arguments, sender=world.anybody) for call in made.shown]
+        for at, done in enumerate(calls, start=1):
+            table[f"openings.show, {size} entries, {at} of {len(calls)}"] = done.gas
+        verdict = world.openings.send(made.verdict.function, *made.verdict.arguments, sender=world.anybody)
+        table[f"openings.{made.verdict.function}, {size} entries"] = verdict.gas
+        if world.collateral.get("bond", member.address):
+            raise AssertionError("the conviction took nothing")
+    return table
+
+
 class AnvilChain:
     """Anvil by JSON-RPC, whose accounts need no keys. For measuring: it trusts the node, and retries nothing."""
 
@@ -225,8 +253,7 @@ class AnvilChain:
 @contextmanager
 def running_anvil(binary: Path, port: int) -> Iterator[AnvilChain]:
     """Anvil on this machine while the context lasts. Raises EnvironmentProblem if it does not come up."""
-    command = [str(binary), "--port", str(port), "--hardfork", "prague", "--silent"]
-    with Popen(command, stdout=DEVNULL, stderr=DEVNULL) as process:
+    with Popen(command(binary, port), stdout=DEVNULL, stderr=DEVNULL) as process:
         chain = AnvilChain(f"http://127.0.0.1:{port}")
         try:
             yield _answering(chain)

@@ -18,13 +18,20 @@ from encmempool.evidence import (
     ConflictingCommitments,
     ConflictingReceipts,
     ConflictingShares,
+    ConflictingSuccessors,
     ConflictingVotes,
     Evidence,
+    Misbehaviour,
+    ShareAfterSuccessor,
+    ShareAndAbstention,
+    WrongShare,
+    named,
 )
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.settlement.l1 import Mined, Reverted
 from encmempool.settlement.leaves import Posting, batch_branch, leaves, posting, promise, signature, signatures
+from encmempool.settlement.openings import conviction
 from encmempool.settlement.site import Contracts
 from encmempool.types import (
     DropCertificate,
@@ -34,9 +41,14 @@ from encmempool.types import (
     OrderCertificate,
     Proposal,
     SignedAbstain,
+    SignedCommitment,
+    SignedKeySet,
     SignedReceipt,
     SignedShare,
+    SignedVote,
 )
+
+Signed = SignedCommitment | SignedReceipt | SignedVote | SignedShare | SignedAbstain | SignedKeySet
 
 POSTED_AT_ONCE = 8
 SPARE_HEIGHTS = 16
@@ -54,6 +66,10 @@ class Subject(IntEnum):
     ENTRY = 2
     REVEAL = 4
     EARLY_SHARE = 8
+
+
+WRONG_SHARE = 128
+"""Among the judge's faults."""
 
 
 class Known(Protocol):
@@ -215,16 +231,41 @@ class Keeper:
         for evidence in self._evidence():
             if evidence.root in self._reported:
                 continue
-            call = _conviction(evidence)
-            if call is not None:
-                function, arguments = call
-                try:
-                    mined = self._contracts.judge.send(function, *arguments, sender=self._identity)
+            try:
+                mined = self._convict(evidence.open())
+            except Reverted as error:
+                yield Step("not_convicted", {"evidence": evidence.root, "reason": str(error)})
+            else:
+                if mined is not None:
                     self._recent.append((mined, partial(self._reported.discard, evidence.root)))
                     yield Step("convicted", {"evidence": evidence.root, "gas": mined.gas})
-                except Reverted as error:
-                    yield Step("not_convicted", {"evidence": evidence.root, "reason": str(error)})
             self._reported.add(evidence.root)
+
+    def _convict(self, shown: Misbehaviour) -> Mined | None:
+        """None for what only an auditor judges."""
+        if isinstance(shown, WrongShare):
+            return self._convict_wrong_share(shown)
+        call = _conviction(shown)
+        if call is None:
+            return None
+        function, arguments = call
+        return self._contracts.judge.send(function, *arguments, sender=self._identity)
+
+    def _convict_wrong_share(self, shown: WrongShare) -> Mined | None:
+        share = shown.share.message
+        committee = named(share.committee_id, self._committees())
+        offender = committee.key_set.members[share.member - 1]
+        if self._contracts.judge.get("convicted", WRONG_SHARE, offender, share.height):
+            raise Reverted("convicted already")
+        try:
+            made = conviction(committee, shown)
+        except ValueError:
+            return None  # a batch longer than the contracts take
+        openings = self._contracts.openings
+        for call in made.shown:
+            with suppress(Reverted):  # somebody else has shown it
+                openings.send(call.function, *call.arguments, sender=self._identity)
+        return openings.send(made.verdict.function, *made.verdict.arguments, sender=self._identity)
 
     # --- challenges
 
@@ -333,23 +374,34 @@ class Keeper:
         return None
 
 
-def _conviction(evidence: Evidence) -> tuple[str, tuple[Any, ...]] | None:
-    """The judge's function for a piece of evidence, or None for a kind that only an auditor judges."""
-    match shown := evidence.open():
+def _conviction(shown: Misbehaviour) -> tuple[str, tuple[Any, ...]] | None:
+    """The judge's function for a misbehaviour, or None for a kind that only an auditor judges."""
+    match shown:
         case ConflictingCommitments():
-            function = "convict_commitments"
+            return "convict_commitments", _both(shown.first, shown.second)
         case ConflictingReceipts():
-            function = "convict_receipts"
+            return "convict_receipts", _both(shown.first, shown.second)
         case ConflictingVotes():
-            function = "convict_votes"
+            return "convict_votes", _both(shown.first, shown.second)
         case ConflictingShares():
-            function = "convict_shares"
+            return "convict_shares", _both(shown.first, shown.second)
+        case ShareAndAbstention():
+            return "convict_share_and_abstention", _both(shown.share, shown.abstention)
+        case ConflictingSuccessors():
+            return "convict_successors", _both(shown.first, shown.second)
+        case ShareAfterSuccessor():
+            return "convict_successor_and_share", _both(shown.successor, shown.share)
         case _:
             return None
-    first, second = shown.first, shown.second
-    return function, (
-        leaves(first.message),
-        signature(first.signature),
-        leaves(second.message),
-        signature(second.signature),
+
+
+def _both(*messages: Signed) -> tuple[Any, ...]:
+    """Leaves and signature of each. A successor is shown with one signature (EVD-16)."""
+    return tuple(
+        part
+        for signed in messages
+        for part in (
+            leaves(signed.message),
+            signature(signed.signatures[0] if isinstance(signed, SignedKeySet) else signed.signature),
+        )
     )

@@ -1,7 +1,7 @@
 """A made-up network, small and on any chain, to rehearse the contracts with: for their tests and for their gas.
 
 Its objects are the protocol's and signed with real keys; what they speak of (ciphertexts, shares, states) is random
-bytes from a seed. Nothing here belongs to a network in use.
+bytes from a seed, but for a `KeyedNetwork`. Nothing here belongs to a network in use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Protocol
 
+from encmempool.evidence import WrongShare
 from encmempool.identity import Identity
+from encmempool.keysets import Committee, default_threshold, first_key_set, sign_key_set
 from encmempool.settlement.compile import Artifact, Log, load
 from encmempool.settlement.deployment import Parameters, creations
 from encmempool.settlement.leaves import Signature, leaves, posting, signature, signatures
@@ -31,10 +33,15 @@ from encmempool.types import (
     Receipt,
     SignedCommitment,
     SignedReceipt,
+    SignedShare,
     State,
+    UnsignedTransaction,
     Vote,
     signing_digest,
 )
+from threshold.keys import Limits
+from threshold.schemes.base import Batch
+from threshold.schemes.registry import load_scheme
 
 RICH = 10**24
 
@@ -291,6 +298,74 @@ class Network:
     @staticmethod
     def batch_root(tx_ids: Sequence[bytes]) -> bytes:
         return BatchList(tx_ids=tuple(tx_ids)).root
+
+
+class KeyedNetwork(Network):
+    """A network whose first key set holds a dealt key, so that its batches can be opened, and wrongly."""
+
+    def __init__(self, scheme: str, *, rounds: int = 2, seed: int = 1, **genesis: Any) -> None:
+        super().__init__(seed=seed, **genesis)
+        self.scheme = load_scheme(scheme)
+        limits = Limits(batch=self.genesis.batch_limit, rounds=rounds)
+        n = len(self.members)
+        self.material, self.shares = self.scheme.deal(
+            n=n, t=default_threshold(n), limits=limits, random=self.random_bytes
+        )
+        key = self.scheme.load_public_key(self.material, key_id=self.material.key_id(self.root))
+        self.first = first_key_set(
+            self.genesis, self.material, setup_kind=1, setup_privacy=2, rounds=key.limits.rounds or 0
+        )
+        signed = sign_key_set(self.first, self.all_sign(self.first))
+        self.committee = Committee.load(self.genesis, signed, self.material.parameters)
+
+    def encrypted(self, plaintext_bytes: int = 256, *, height: int = 1) -> UnsignedTransaction:
+        """With a ciphertext of random bytes."""
+        addressed = height if self.scheme.info.addresses_height else 0
+        header = replace(
+            self.transaction().header,
+            key_id=self.first.key_id,
+            scheme=self.first.scheme,
+            target_height=addressed,
+            valid_until=addressed or 50,
+        )
+        ciphertext = self.scheme.encrypt(
+            self.committee.public_key,
+            self.random_bytes(plaintext_bytes),
+            aad=header.root,
+            height=addressed,
+            random=self.random_bytes,
+        )
+        return UnsignedTransaction(header=header, ciphertext=ciphertext)
+
+    def listing(self, transactions: Sequence[UnsignedTransaction], **changes: Any) -> OrderCommitment:
+        """The commitment for a batch at height 1, but for what is said."""
+        tx_ids = [transaction.tx_id for transaction in transactions]
+        return self.commitment(**{"batch_root": self.batch_root(tx_ids), "count": len(tx_ids), **changes})
+
+    def batch(self, commitment: OrderCommitment, transactions: Sequence[UnsignedTransaction]) -> Batch:
+        return Batch(
+            key_id=self.first.key_id,
+            height=commitment.height,
+            round=commitment.round,
+            entries=self.committee.verify_ciphertexts(transactions),
+        )
+
+    def opened(self, batch: Batch, member: int) -> bytes:
+        """The member's share of a batch."""
+        key_share = self.shares[member - 1]
+        made = self.scheme.partial_decrypt(self.committee.public_key, key_share, batch, random=self.random_bytes)
+        return made.data
+
+    def accused(
+        self, commitment: OrderCommitment, transactions: Sequence[UnsignedTransaction], member: int, data: bytes
+    ) -> WrongShare:
+        """As evidence, whatever the share holds; signed by its member."""
+        share = self.share(commitment, member, data=data)
+        return WrongShare(
+            share=SignedShare(message=share, signature=self.sign(self.members[member - 1], share)),
+            commitment=SignedCommitment(message=commitment, signature=self.sign(self.sequencer, commitment)),
+            transactions=tuple(transactions),
+        )
 
 
 class Rehearsal:

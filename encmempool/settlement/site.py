@@ -79,12 +79,8 @@ class Contracts:
             return Deployed(l1, artifacts[name], site.addresses[name])
 
         self.registry, self.collateral, self.settlement = at("registry"), at("collateral"), at("settlement")
-        self.inbox, self.judge, self.challenges, self.bridge = (
-            at("inbox"),
-            at("judge"),
-            at("challenges"),
-            at("bridge"),
-        )
+        self.inbox, self.judge, self.challenges = at("inbox"), at("judge"), at("challenges")
+        self.bridge, self.openings = at("bridge"), at("openings")
 
 
 def connect(l1: L1, site: Site, genesis: Genesis) -> Contracts:

@@ -20,6 +20,7 @@ from spec.notation import (
     to_hex,
     to_json,
 )
+from spec.tdh2 import parameter_digest
 
 from specs.generate.case import Case, Json, labelled
 
@@ -87,7 +88,7 @@ def key_set(of: Json, **changes: Any) -> Json:
         **{name: of[name] for name in ("members", "sequencer", "policy_id", "policy_parameters", "batch_limit")},
         "encryption_key": draw(48),
         "verification_keys": [draw(48) for _ in range(n)],
-        "parameter_digest": page.parameter_digest(b""),
+        "parameter_digest": parameter_digest(b""),
         "rounds": 0,
         "start_height": 1,
         "start_parent": root,
@@ -373,7 +374,7 @@ def _check_key_set() -> Iterator[Case]:
     yield case("the key id this key has in another network", "KEY-3", key_id=renamed(genesis_root=ZERO_HASH))
     yield case("the key id this key has under another scheme", "KEY-3", key_id=renamed(scheme=1))
     yield case("the key id of another key", "KEY-3", key_id=renamed(encryption_key=bytes(48)))
-    digest = page.parameter_digest(b"parameters")
+    digest = parameter_digest(b"parameters")
     yield case("the digest of other parameters, and the key id made with it", "KEY-3", parameter_digest=digest)
 
     keys = message["verification_keys"]
@@ -403,7 +404,7 @@ def _check_key_set() -> Iterator[Case]:
 
     yield over("no parameters, handed over as such", good, "KEY-3", refused=False, parameters="0x")
     yield over("parameters that the key set does not name", good, "KEY-3", parameters="0x00")
-    stated: Json = {"parameter_digest": page.parameter_digest(b"parameters"), "key_id": message["key_id"]}
+    stated: Json = {"parameter_digest": parameter_digest(b"parameters"), "key_id": message["key_id"]}
     yield case("the digest of other parameters, beside the right key id", "KEY-3", **stated)
     for number in (page.IBE, page.FPTX):
         name = page.SCHEMES[number].name
@@ -487,7 +488,7 @@ def _check_successor() -> Iterator[Case]:
     yield case("the same key from an earlier round", "KEY-9", start_round=2, **third)
     yield case("another key from a later round", "KEY-9", start_round=1)
     yield case("a name of zeros for the other key", "KEY-3", key_id=ZERO_HASH)
-    digest = page.parameter_digest(b"parameters")
+    digest = parameter_digest(b"parameters")
     yield case("the digest of parameters that are not there", "KEY-3", parameter_digest=digest)
     yield case("t is above n", "KEY-4", t=5)
     yield case("a reduced threshold that is not stated", "KEY-4", t=2)

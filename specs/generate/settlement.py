@@ -280,6 +280,36 @@ def branch_cases() -> Iterator[Case]:
     )
 
 
+def row_cases() -> Iterator[Case]:
+    def case(title: str, leaves: int, first: int, count: int, levels: int, *, refused: bool = False) -> Case:
+        return Case(
+            operation="row_branch",
+            title=title,
+            requirements=("STL-46",),
+            input={
+                "leaves": [to_hex(one) for one in tx_ids(leaves)],
+                "first": str(first),
+                "count": str(count),
+                "levels": str(levels),
+            },
+            refused=refused,
+        )
+
+    yield case("the only leaf, which is the root", 1, 0, 1, 0)
+    yield case("the only leaf of a list", 1, 0, 1, 12)
+    yield case("all leaves of a full tree", 8, 0, 8, 3)
+    yield case("all leaves, as many as fill no tree", 11, 0, 11, 4)
+    yield case("one node on each side", 8, 1, 6, 3)
+    yield case("one leaf at an odd place", 6, 3, 1, 3)
+    yield case("one leaf at an even place", 6, 4, 1, 3)
+    yield case("the last leaf, beside which nothing is", 5, 4, 1, 3)
+    yield case("two leaves of different pairs", 8, 3, 2, 3)
+    yield case("the middle of a long list", 100, 33, 41, 12)
+    yield case("no leaves", 8, 3, 0, 3, refused=True)
+    yield case("a row beyond the leaves", 8, 5, 4, 3, refused=True)
+    yield case("more leaves than the tree has", 9, 0, 9, 3, refused=True)
+
+
 def check_case(name: str, title: str, refused: bool, given: Json, **changes: Any) -> Case:
     return Case(
         operation="check_branch",
@@ -378,6 +408,7 @@ def cases() -> Iterator[Case]:
     yield from posting_cases()
     yield from promise_cases()
     yield from branch_cases()
+    yield from row_cases()
     yield from check_cases()
     yield from exit_cases()
     yield from parameters_cases()

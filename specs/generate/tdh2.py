@@ -122,6 +122,9 @@ def key_material() -> Iterator[Case]:
         ("a key of 3 of 4 members", material),
         ("the same key after a change of members", committee_changed()),
         ("a key with parameters, of another scheme", replace(material, scheme=2, parameters=b"parameters")),
+        ("parameters of 47 bytes, which are no piece", replace(material, scheme=3, parameters=bytes(range(47)))),
+        ("parameters of one piece without a head", replace(material, scheme=3, parameters=bytes(range(48)))),
+        ("parameters of three pieces and a head", replace(material, scheme=3, parameters=bytes(range(148)))),
     ):
         yield Case(
             operation="key_id",

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cli.scenario import NAMES
+from cli.scenario import AT_ANY_HEIGHT, NAMES
 from encmempool.errors import EnvironmentProblem
 from encmempool.network.devnet import Devnet
 from encmempool.network.devnet_l1 import PARAMETERS
@@ -37,6 +37,11 @@ def test_names_of_the_command_are_those_of_the_scenarios() -> None:
     from encmempool.network.scenarios import SCENARIOS
 
     assert tuple(SCENARIOS) == NAMES
+
+
+def test_scenario_for_which_the_scheme_has_no_place_is_refused(invoked, is_problem) -> None:
+    for name in AT_ANY_HEIGHT:
+        is_problem(invoked(None, "scenario", "run", name, "--scheme", "ibe"), 2, "for one height")
 
 
 @pytest.mark.slow

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from encmempool.npm import cache_directory
+from encmempool.settlement.anvil import FETCH, VERSION
 from encmempool.settlement.deployment import Parameters
+from encmempool.settlement.gas import AnvilChain, running_anvil
 from encmempool.settlement.rehearsal import Done, Network, Rehearsal, Reverted
 
 _OUTPUT = re.compile(r"Revert \{ gas_used: \d+, output: 0x([0-9a-f]*) \}")
@@ -123,3 +127,24 @@ def refused() -> Callable[..., Any]:
         return pytest.raises(Reverted, match=f"^{re.escape(reason)}$")
 
     return expect
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[AnvilChain]:
+    """A chain with the precompiles of EIP-2537, which the one in this process lacks. One for all tests."""
+    binary = cache_directory() / f"anvil-{VERSION}"
+    if not binary.exists():
+        pytest.skip(f"anvil is not here: {FETCH}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running_anvil(binary, port) as chain:
+        yield chain
+
+
+@pytest.fixture
+def precompiled(anvil: AnvilChain) -> Iterator[AnvilChain]:
+    """The same, left as it was found."""
+    before = anvil.ask("evm_snapshot")
+    yield anvil
+    assert anvil.ask("evm_revert", before)

@@ -108,3 +108,11 @@ def tags() -> bytes4[6]:
         signatures.ABSTAIN,
         signatures.KEY_SET,
     ]
+
+
+@external
+@pure
+def row_root(
+    leaves: DynArray[bytes32, ssz.ROW], first: uint256, depth: uint256, branch: DynArray[bytes32, ssz.ROW_BRANCH]
+) -> bytes32:
+    return ssz._row_root(leaves, first, depth, branch)

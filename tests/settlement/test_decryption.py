@@ -102,9 +102,9 @@ def chain():
 class Committee:
     """A dealt key with all its shares."""
 
-    def __init__(self, name):
+    def __init__(self, name, largest=LARGEST):
         self.scheme = load_scheme(name)
-        limits = Limits(batch=LARGEST, rounds=2)
+        limits = Limits(batch=largest, rounds=2)
         self.material, self.shares = self.scheme.deal(n=N, t=T, limits=limits, random=secrets.token_bytes)
         self.key_id = self.material.key_id(secrets.token_bytes(32))
         self.key = self.scheme.load_public_key(self.material, key_id=self.key_id)
@@ -340,7 +340,7 @@ def test_shares_and_batch_keys_of_other_sizes_are_refused(chain, committees, nam
 def test_batch_keys_with_other_sizes_inside_are_refused(chain, committee):
     batch = committee.random_batch(2)
     call = committee.batch_key_call(batch, committee.batch_key(batch))
-    at = {"tdh2": 10, "simple-bte": 2}.get(committee.scheme.info.name, 5 if committee.scheme.info.name == "ibe" else 6)
+    at = {"tdh2": 10, "ibe": 5, "simple-bte": 3, "fptx": 4}[committee.scheme.info.name]
     encoded = call.arguments[at]
     places = [0, 3, len(encoded) - 4, len(encoded) - 1]
     if committee.scheme.info.name == "tdh2":
@@ -428,6 +428,14 @@ def spoilt(call):
     for at, argument in enumerate(call.arguments):
         if isinstance(argument, bool):
             yield at, not argument
+        elif isinstance(argument, int):
+            yield at, argument + 1
+            yield at, max(argument - 1, 0)
+        elif isinstance(argument, tuple):
+            for inner, part in spoilt(replace(call, arguments=argument)):
+                yield at, (*argument[:inner], part, *argument[inner + 1 :])
+            if argument and all(isinstance(part, bytes) for part in argument):
+                yield at, argument[:-1]
         elif isinstance(argument, bytes) and argument:
             for place in sorted({0, 1, 47, 48, len(argument) // 2, len(argument) - 1} & set(range(len(argument)))):
                 yield at, argument[:place] + bytes([argument[place] ^ 1]) + argument[place + 1 :]
@@ -435,8 +443,8 @@ def spoilt(call):
             yield at, b""
 
 
-HINTS = {"tdh2": (5, 8, 11), "ibe": (4, 6, 7), "simple-bte": (1, 3, 5), "fptx": (3, 5, 7, 8, 10)}
-"""Which arguments of `verify_share` nobody has signed: y, faults, links, terms and pairs."""
+HINTS = {"tdh2": (5, 8, 11), "ibe": (4, 6, 7), "simple-bte": (1, 5, 7, 8), "fptx": (1, 3, 5, 6, 8)}
+"""Which arguments of `verify_share` nobody has signed: y, faults, sizes, branches, terms and pairs."""
 
 
 def test_wrong_hints_for_a_good_share_revert(chain, committee):
@@ -458,8 +466,8 @@ def test_wrong_hints_for_a_good_share_revert(chain, committee):
 Y = {
     "tdh2": ((5, 0, 48, 48, 48), (8, 0, 48, 48, 48), (11, 0, 48, 48, 48)),
     "ibe": ((4, 0, 96, 96, 48), (6, 0, 48, 48, 48)),
-    "simple-bte": ((5, 64, 384, 64, 64), (5, 256, 384, 128, 64)),
-    "fptx": ((5, 0, 96, 96, 48), (7, 0, 48, 48, 48), (10, 64, 160, 64, 64)),
+    "simple-bte": ((7, 64, 384, 64, 64), (7, 256, 384, 128, 64)),
+    "fptx": ((3, 0, 96, 96, 48), (5, 0, 48, 48, 48), (8, 64, 160, 64, 64)),
 }
 """Where y stand in the arguments of `verify_share`: argument, offset, step, and the size of y and of its parts."""
 
@@ -488,7 +496,7 @@ def test_negative_of_a_point_reverts(chain, committee):
     assert tried == {"tdh2": 5, "ibe": 2, "simple-bte": 6, "fptx": 5}[name]
 
 
-SIGNED = {"tdh2": (4, 7, 10), "ibe": (3, 5), "simple-bte": (2, 4), "fptx": (4, 6)}
+SIGNED = {"tdh2": (4, 7, 10), "ibe": (3, 5), "simple-bte": (4, 6), "fptx": (2, 4)}
 """Which arguments of `verify_share` are authenticated compressed points."""
 
 
@@ -518,14 +526,10 @@ def test_identity_in_coordinates_does_not_pass_for_a_point(chain, committees):
     committee = committees["simple-bte"]
     batch = committee.random_batch(1)
     call = committee.share_call(batch, replace(committee.share(batch), data=compressed(0)))
-    pairs = (
-        bytes(128)
-        + decryption.verify_share(committee.key_id, committee.material, batch, committee.share(batch)).arguments[5][
-            128:
-        ]
-    )
+    good = committee.share_call(batch, committee.share(batch))
+    pairs = bytes(128) + good.arguments[7][128:]
     with pytest.raises(Reverted):
-        chain.call(replace(call, arguments=(*call.arguments[:3], False, call.arguments[4], pairs)))
+        chain.call(replace(call, arguments=(*call.arguments[:5], False, call.arguments[6], pairs, good.arguments[8])))
 
 
 def test_lack_of_gas_never_says_no(chain, committee):
@@ -578,15 +582,8 @@ def test_batch_longer_than_the_key_allows_reverts(chain, committees, name):
     share = committee.share(committee.random_batch(1))
     with pytest.raises(Rejected):
         committee.scheme.verify_share(committee.key, batch, share)
-    call = committee.share_call(committee.random_batch(LARGEST), share)
-    if name == "simple-bte":
-        entries, pairs = call.arguments[4:]
-        arguments = (*call.arguments[:4], entries + entries[:48], pairs + pairs[-384:])
-    else:
-        entries, terms = call.arguments[9:]
-        arguments = (*call.arguments[:9], entries + entries[:32], terms + terms[-160:])
     with pytest.raises(Reverted):
-        chain.call(replace(call, arguments=arguments))
+        chain.call(committee.share_call(batch, share))
 
 
 def test_fptx_round_of_the_self_test_reverts(chain, committees):
@@ -601,8 +598,51 @@ def test_fptx_points_of_another_round_revert(chain, committees):
     batch = committee.random_batch(2)
     call = committee.share_call(batch, committee.share(batch))
     other = committee.share_call(replace(batch, round=2), committee.share(batch))
+    row, foreign = call.arguments[1], other.arguments[1]
+    for shown, terms in (
+        (row, other.arguments[8]),
+        ((*row[:4], foreign[4]), other.arguments[8]),
+        ((*row[:3], 2, row[4]), call.arguments[8]),
+    ):
+        with pytest.raises(Reverted):
+            chain.call(replace(call, arguments=(call.arguments[0], shown, *call.arguments[2:8], terms)))
+
+
+def test_simple_bte_keys_of_another_member_revert(chain, committees):
+    """The member's number says where its keys stand among the parameters."""
+    committee = committees["simple-bte"]
+    batch = committee.random_batch(2)
+    share = committee.share(batch, 1)
+    call, other = committee.share_call(batch, share), committee.share_call(batch, replace(share, member=2))
+    assert chain.call(call) is True
+    assert chain.call(other) is False
+    for member, reason in ((0, "member"), (2, "parameters"), (N + 1, "member")):
+        with pytest.raises(Reverted, match=reason):
+            chain.call(replace(call, arguments=(*call.arguments[:3], member, *call.arguments[4:])))
     with pytest.raises(Reverted):
-        chain.call(replace(call, arguments=(*call.arguments[:10], other.arguments[10])))
+        chain.call(replace(other, arguments=(*other.arguments[:3], 1, *other.arguments[4:])))
+
+
+@pytest.mark.parametrize("name", ["simple-bte", "fptx"])
+def test_parameters_of_another_key_revert(chain, committees, name):
+    committee = committees[name]
+    batch = committee.random_batch(2)
+    call, digest = committee.share_call(batch, committee.share(batch)), bytes(32)
+    if name == "simple-bte":
+        arguments = (digest, *call.arguments[1:])
+    else:
+        arguments = (call.arguments[0], (digest, *call.arguments[1][1:]), *call.arguments[2:])
+    with pytest.raises(Reverted):
+        chain.call(replace(call, arguments=arguments))
+
+
+def test_simple_bte_key_for_batches_of_one_is_read(chain):
+    """Its parameters have one point of G1 instead of two."""
+    committee = Committee("simple-bte", largest=1)
+    batch = committee.random_batch(1)
+    assert agrees_on_share(chain, committee, batch, committee.share(batch, 2))
+    assert not agrees_on_share(chain, committee, batch, replace(committee.share(batch, 2), member=1))
+    assert agrees_on_batch_key(chain, committee, batch, committee.batch_key(batch))
 
 
 def test_fptx_other_polynomial_reverts(chain, committees):
@@ -610,10 +650,10 @@ def test_fptx_other_polynomial_reverts(chain, committees):
     batch = committee.random_batch(2)
     call = committee.share_call(batch, committee.share(batch))
     for at in range(3):
-        terms = bytearray(call.arguments[10])
+        terms = bytearray(call.arguments[8])
         terms[160 * at + 159] ^= 1
         with pytest.raises(Reverted):
-            chain.call(replace(call, arguments=(*call.arguments[:10], bytes(terms))))
+            chain.call(replace(call, arguments=(*call.arguments[:8], bytes(terms))))
 
 
 # --- what a batch lists

@@ -61,9 +61,13 @@ def test_contracts_know_each_other(bare):
     for contract, names in (
         ("collateral", ("judge", "challenges")),
         ("settlement", ("registry", "judge", "challenges")),
-        ("judge", ("registry", "collateral", "settlement")),
+        ("judge", ("registry", "collateral", "settlement", "openings")),
         ("challenges", ("registry", "collateral", "settlement", "inbox")),
         ("bridge", ("settlement",)),
+        (
+            "openings",
+            ("registry", "judge", "decryption_tdh2", "decryption_ibe", "decryption_simple_bte", "decryption_fptx"),
+        ),
     ):
         for name in names:
             assert getattr(bare, contract).get(name.upper()) == getattr(bare, name).address

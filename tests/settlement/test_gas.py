@@ -10,7 +10,8 @@ import pytest
 from encmempool.npm import cache_directory
 from encmempool.settlement.anvil import VERSION
 from encmempool.settlement.compile import CONTRACTS, load
-from encmempool.settlement.gas import gas_table, running_anvil
+from encmempool.settlement.gas import gas_table, openings_table, running_anvil
+from threshold.schemes.registry import ENCRYPTED_SCHEMES
 
 TRANSACTION_GAS = 1 << 24
 """EIP-7825: chains that are to come allow no more."""
@@ -18,7 +19,7 @@ NOT_MEASURED = {
     "registry": {"committee", "signers"},
     "settlement": {"hold", "open_challenge", "close_challenge", "forget"},
     "collateral": {"credit", "lock", "unlock", "slash", "name_payee"},
-    "judge": {"convict_share_and_abstention", "convict_successor_and_share"},
+    "judge": {"convict_share_and_abstention", "convict_successor_and_share", "convict_wrong_share"},
     "challenges": {
         "answer_dropped",
         "answer_succession",
@@ -27,8 +28,19 @@ NOT_MEASURED = {
         "answer_executed",
         "resume",
     },
+    "openings": {
+        "show_tdh2",
+        "show_simple_bte",
+        "show_fptx",
+        "convict_tdh2",
+        "convict_ibe",
+        "convict_simple_bte",
+        "convict_fptx",
+        "convict_size",
+    },
 }
-"""Those that contracts alone may call, whose gas is in the calls that lead to them; those that cost as another does."""
+"""Those that contracts alone may call, whose gas is in the calls that lead to them; those that cost as another does;
+and those that need EIP-2537, which have a table of their own."""
 
 
 def check(table):
@@ -62,6 +74,13 @@ def test_calls_on_anvil_are_those_in_this_process_and_cost_at_least_as_much(evm)
     warm = gas_table(evm)
     assert table.keys() == warm.keys()
     assert all(table[name] >= warm[name] for name in table)
+
+
+@pytest.mark.parametrize("scheme", ENCRYPTED_SCHEMES)
+def test_conviction_for_a_wrong_share_fits_a_transaction(precompiled, scheme):
+    table = openings_table(precompiled, scheme, (1, 4))
+    assert len(table) == (2 if scheme == "ibe" else 4)
+    assert all(0 < gas < TRANSACTION_GAS for gas in table.values())
 
 
 def test_largest_committee_fits_a_transaction(evm):

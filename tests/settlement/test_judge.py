@@ -215,14 +215,37 @@ def test_share_and_abstention_of_one_height_convict_evd_17(world, refused):
     kind = "share_and_abstention"
     for signer, message in ((network.members[0], abstention), (member, replace(abstention, height=2))):
         with refused("EVD-17"):
-            convict(world, kind, *network.signed(member, share), network.signed(signer, message)[1])
+            convict(world, kind, *network.signed(member, share), *network.signed(signer, message))
     user = network.user
     with refused("EVD-11"):
-        convict(world, kind, *network.signed(user, share), network.signed(user, abstention)[1])
-    convict(world, kind, *network.signed(member, share), network.signed(member, abstention)[1])
+        convict(world, kind, *network.signed(user, share), *network.signed(user, abstention))
+    convict(world, kind, *network.signed(member, share), *network.signed(member, abstention))
     assert world.collateral.get("bond", member.address) == 0
     with refused("convicted already"):
-        convict(world, kind, *network.signed(member, share), network.signed(member, abstention)[1])
+        convict(world, kind, *network.signed(member, share), *network.signed(member, abstention))
+
+
+def test_share_and_abstention_convict_across_committees_of_one_key_evd_17(world, refused):
+    network = world.network
+    same = network.successor(
+        network.first,
+        key_id=network.first.key_id,
+        encryption_key=network.first.encryption_key,
+        start_parent=b"\1" * 32,
+        start_round=1,
+    )
+    other = network.successor(same, start_height=201)
+    world.register(same)
+    world.register(other)
+    member, share = network.members[0], network.share(network.commitment(), 1)
+    kind = "share_and_abstention"
+    for committee, reason in ((other, "EVD-17"), (network.successor(other), "EVD-1")):
+        abstention = Abstain(committee_id=committee.root, height=share.height)
+        with refused(reason):
+            convict(world, kind, *network.signed(member, share), *network.signed(member, abstention))
+    abstention = Abstain(committee_id=same.root, height=share.height)
+    convict(world, kind, *network.signed(member, share), *network.signed(member, abstention))
+    assert world.collateral.get("bond", member.address) == 0
 
 
 def test_share_above_the_start_of_a_successor_convicts_evd_16(world, refused):

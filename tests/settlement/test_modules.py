@@ -255,13 +255,16 @@ def test_every_contract_fits_a_block(bare):
 def test_every_external_function_says_what_it_does(name):
     text = SOURCES.joinpath(f"{name}.vy").read_text()
     functions = re.findall(
-        r"^@(?:external|deploy)\n(?:@\w+\n)*def (\w+)\(([^)]*)\)[^\n]*:\n(.*?)(?:\n\n|\Z)", text, re.M | re.S
+        r'^@(?:external|deploy)\n(?:@\w+\n)*def (\w+)\((.*?)\)(?: -> [^\n]+)?:\n(    """.*?)(?:\n\n|\Z)',
+        text,
+        re.M | re.S,
     )
     assert len(functions) == len(re.findall(r"^@(?:external|deploy)$", text, re.M))
     for function, parameters, body in functions:
         assert body.lstrip().startswith('"""\n    @notice '), function
         for parameter in re.findall(r"(\w+):", parameters):
-            assert f"@param {parameter} " in body, (function, parameter)
+            is_told_elsewhere = "arguments are as in" in body
+            assert f"@param {parameter} " in body or is_told_elsewhere, (function, parameter)
 
 
 def test_contracts_are_compiled_once_into_a_directory(tmp_path, monkeypatch):
@@ -293,3 +296,21 @@ def test_missing_compiler_is_told_with_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(compilation, "version", missing)
     with pytest.raises(EnvironmentProblem, match=r"encmempool\[chain\]"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("case", cases_of("row_branch", lambda case: case.output is not None))
+def test_rows_of_the_vectors_lead_to_their_roots_stl_46(exposed, case):
+    leaves = [from_hex(leaf) for leaf in case.input["leaves"]]
+    first, count, levels = (int(case.input[name]) for name in ("first", "count", "levels"))
+    row, branch = leaves[first : first + count], [from_hex(node) for node in case.output["branch"]]
+    root = from_hex(case.output["root"])
+    assert exposed.get("row_root", row, first, levels, branch) == root
+    wrong = [(row, first, levels, branch[:-1])] if branch else []
+    wrong += [(row, first, levels, [*branch, bytes(32)]), (row, first, levels + 1, branch), ([], first, levels, branch)]
+    wrong += [(row, first + (1 << levels), levels, branch)]
+    for arguments in wrong:
+        with pytest.raises(Reverted):
+            exposed.get("row_root", *arguments)
+    if branch:
+        changed = [bytes([branch[0][0] ^ 1]) + branch[0][1:], *branch[1:]]
+        assert exposed.get("row_root", row, first, levels, changed) != root

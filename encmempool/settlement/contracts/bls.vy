@@ -104,19 +104,32 @@ def _require(point: G1, hi: uint256, lo: uint256):
 
 @internal
 @pure
-def _link_g1(point: G1, after: bytes32) -> bytes32:
+def _piece(hi: uint256, lo: uint256) -> bytes32:
     """
-    @notice The hash of a point's compressed bytes and of what comes after it
+    @notice The hash of 48 bytes
     """
-    hi: uint256 = point.x_hi | self._flags(point.y_hi, point.y_lo)
-    return sha256(concat(slice(abi_encode(hi << 128 | point.x_lo >> 128, point.x_lo << 128), 0, 48), after))
+    return sha256(slice(abi_encode(hi << 128 | lo >> 128, lo << 128), 0, 48))
 
 
 @internal
 @pure
-def _link_g2(point: G2, after: bytes32) -> bytes32:
-    hi: uint256 = point.x1_hi | self._flags_g2(point)
-    return sha256(abi_encode(hi << 128 | point.x1_lo >> 128, point.x1_lo << 128 | point.x0_hi, point.x0_lo, after))
+def _piece_of(point: G1) -> bytes32:
+    """
+    @notice The hash of a point's compressed bytes
+    """
+    return self._piece(point.x_hi | self._flags(point.y_hi, point.y_lo), point.x_lo)
+
+
+@internal
+@pure
+def _pieces_of(point: G2) -> (bytes32, bytes32):
+    """
+    @notice The hashes of both halves of a point's compressed bytes
+    """
+    return (
+        self._piece(point.x1_hi | self._flags_g2(point), point.x1_lo),
+        self._piece(point.x0_hi, point.x0_lo),
+    )
 
 
 @internal

@@ -100,3 +100,46 @@ def _opened(
         place >>= 1
         last >>= 1
     return root, used
+
+
+@internal
+@pure
+def _check_parameters(
+    digest: bytes32,
+    head: Bytes[8],
+    count: uint256,
+    leaves: DynArray[bytes32, ssz.ROW],
+    first: uint256,
+    branch: DynArray[bytes32, ssz.ROW_BRANCH],
+):
+    """
+    @notice Check that a key's parameters have these pieces: TDH-8
+    @param digest The parameters'
+    @param head What stands before the pieces
+    @param count Of all pieces
+    @param leaves The hashes of those shown
+    @param first The place of the first
+    @param branch What stands beside them in the tree
+    """
+    depth: uint256 = 0
+    for _: uint256 in range(32):
+        if 1 << depth >= count:
+            break
+        depth += 1
+    root: bytes32 = ssz._row_root(leaves, first, depth, branch)
+    named: bytes32 = sha256(
+        concat(
+            x"0000000000000005",
+            x"0000000000000014",
+            b"encmempool-key-v1-id",
+            x"000000000000000a",
+            b"parameters",
+            convert(convert(len(head), uint64), bytes8),
+            head,
+            x"0000000000000008",
+            convert(convert(count, uint64), bytes8),
+            x"0000000000000020",
+            root,
+        )
+    )
+    assert named == digest, "parameters"

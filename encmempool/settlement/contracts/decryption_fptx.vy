@@ -3,12 +3,12 @@
 """
 @title Decryption under fptx
 @notice Whether a member's share, or a batch key, is the one of a batch: rules FPT-3 to FPT-7
-@dev The points of a round's row come from the key's parameters, of which the key's name holds a hash that no
-     transaction could compute. The caller knows a chain of hashes instead: link i is the hash of point i and of link
-     i + 1, and after the last point comes zero. So a batch of m reads m + 1 points, whatever the key allows.
+@dev The points of a round's row come from the key's parameters, of which their digest names the hash tree: a batch of m
+     shows the first m + 1 of its row, and what stands beside them in the tree.
 """
 import bls
 import decryption_batch
+import ssz
 
 MAX_BATCH: constant(uint256) = decryption_batch.MAX_BATCH
 _ONE_TIME_KEY: constant(uint256) = 32
@@ -17,13 +17,20 @@ _LABEL_DST: constant(Bytes[58]) = b"encmempool-fptx-v1-label-BLS12381G1_XMD:SHA-
 _IDENTITY_DST: constant(Bytes[28]) = b"encmempool-fptx-v1-identity\x1b"
 
 
+# The row that a round reads, and how the parameters with this digest hold it: `batch` and `rounds` are B and Q.
+struct Row:
+    parameters: bytes32
+    batch: uint32
+    rounds: uint32
+    round: uint64
+    branch: DynArray[bytes32, ssz.ROW_BRANCH]
+
+
 @external
 @view
 def verify_share(
     key_id: bytes32,
-    round: uint64,
-    row: bytes32,
-    rest: bytes32,
+    row: Row,
     verification_key: Bytes[96],
     verification_key_y: Bytes[96],
     share: Bytes[48],
@@ -33,12 +40,11 @@ def verify_share(
     terms: Bytes[_TERM * (MAX_BATCH + 1)],
 ) -> bool:
     """
-    @notice Whether a share is its member's. The caller has authenticated the key, the round with its first link, the
-            share and the entries.
+    @notice Whether a share is its member's. The caller has authenticated the keys, the digest, the round, the share and
+            the entries.
     @param key_id The key's name
-    @param round The batch's
-    @param row The first link of the chain over the round's row
-    @param rest The link after the points of this batch
+    @param row The batch's round, the digest of the key's parameters, their sizes, and what stands beside the points of
+           the row in the tree over the parameters
     @param verification_key The member's
     @param verification_key_y Its y, imaginary part first
     @param share What the member signed
@@ -47,18 +53,14 @@ def verify_share(
     @param entries The one-time key of each ciphertext
     @param terms For the precompile of sums: the points of the row with the coefficients of the batch's polynomial
     """
-    return self._is_product(
-        key_id, round, row, rest, verification_key, verification_key_y, share, y, malformed, entries, terms
-    )
+    return self._is_product(key_id, row, verification_key, verification_key_y, share, y, malformed, entries, terms)
 
 
 @external
 @view
 def verify_batch_key(
     key_id: bytes32,
-    round: uint64,
-    row: bytes32,
-    rest: bytes32,
+    row: Row,
     encryption_key: Bytes[96],
     encryption_key_y: Bytes[96],
     batch_key: Bytes[56],
@@ -68,22 +70,13 @@ def verify_batch_key(
     terms: Bytes[_TERM * (MAX_BATCH + 1)],
 ) -> bool:
     """
-    @notice Whether a batch key is the batch's. Arguments are as in `verify_share`.
+    @notice Whether a batch key is the batch's. The other arguments are as in `verify_share`.
     @param encryption_key The key's
+    @param encryption_key_y Its y, imaginary part first
     @param batch_key As a reveal holds it
     """
     return self._is_product(
-        key_id,
-        round,
-        row,
-        rest,
-        encryption_key,
-        encryption_key_y,
-        bls._framed(batch_key),
-        y,
-        malformed,
-        entries,
-        terms,
+        key_id, row, encryption_key, encryption_key_y, bls._framed(batch_key), y, malformed, entries, terms
     )
 
 
@@ -135,9 +128,7 @@ def key_root(key: Bytes[96]) -> bytes32:
 @view
 def _is_product(
     key_id: bytes32,
-    round: uint64,
-    row: bytes32,
-    rest: bytes32,
+    row: Row,
     key: Bytes[96],
     key_y: Bytes[96],
     point: Bytes[48],
@@ -147,15 +138,15 @@ def _is_product(
     terms: Bytes[_TERM * (MAX_BATCH + 1)],
 ) -> bool:
     count: uint256 = len(entries) // _ONE_TIME_KEY
-    assert 0 < count and len(entries) == _ONE_TIME_KEY * count, "FPT-3"
-    assert round > 0, "FPT-4"
+    assert 0 < count and count <= convert(row.batch, uint256) and len(entries) == _ONE_TIME_KEY * count, "FPT-3"
+    assert 0 < row.round and row.round <= convert(row.rounds, uint64), "FPT-4"
     if len(point) != 48:
         return False
     if malformed:
         assert bls._is_none(point, y), "a point"
         return False
 
-    self._check_terms(key_id, row, rest, entries, terms)
+    self._check_terms(key_id, row, entries, terms)
     digest: bls.G1 = bls._decoded(raw_call(bls.G1_MSM, terms, max_outsize=128, is_static_call=True))
     label: bls.G1 = bls._hash_to_g1(concat(x"0000000000000001", x"0000000000000020", key_id), _LABEL_DST)
     signed: bls.G1 = bls._add(digest, label)
@@ -166,8 +157,7 @@ def _is_product(
 @pure
 def _check_terms(
     key_id: bytes32,
-    row: bytes32,
-    rest: bytes32,
+    row: Row,
     entries: Bytes[_ONE_TIME_KEY * MAX_BATCH],
     terms: Bytes[_TERM * (MAX_BATCH + 1)],
 ):
@@ -180,17 +170,29 @@ def _check_terms(
     assert len(terms) == _TERM * (count + 1), "terms"
     x: uint256 = convert(sha256(concat(key_id, sha256(entries), sha256(terms))), uint256) % bls.ORDER
     value: uint256 = 0
-    link: bytes32 = rest
-    for back: uint256 in range(count + 1, bound=MAX_BATCH + 1):
-        term: bls.Term = abi_decode(slice(terms, _TERM * (count - back), _TERM), bls.Term)
-        value = uint256_addmod(uint256_mulmod(value, x, bls.ORDER), term.scalar, bls.ORDER)
-        link = bls._link_g1(term.point, link)
-    assert link == row, "row"
+    power: uint256 = 1
+    leaves: DynArray[bytes32, ssz.ROW] = []
+    for i: uint256 in range(count + 1, bound=MAX_BATCH + 1):
+        term: bls.Term = abi_decode(slice(terms, _TERM * i, _TERM), bls.Term)
+        value = uint256_addmod(value, uint256_mulmod(power, term.scalar, bls.ORDER), bls.ORDER)
+        power = uint256_mulmod(power, x, bls.ORDER)
+        leaves.append(bls._piece_of(term.point))
     product: uint256 = 1
     for i: uint256 in range(count, bound=MAX_BATCH):
         root: uint256 = self._identity(key_id, extract32(entries, _ONE_TIME_KEY * i))
         product = uint256_mulmod(product, x + bls.ORDER - root, bls.ORDER)
     assert value == product, "coefficients"
+
+    # Two pieces are those of [tau]_2, then comes row 0.
+    size: uint256 = convert(row.batch, uint256) + 1
+    decryption_batch._check_parameters(
+        row.parameters,
+        concat(convert(row.batch, bytes4), convert(row.rounds, bytes4)),
+        2 + size * (convert(row.rounds, uint256) + 1),
+        leaves,
+        2 + size * convert(row.round, uint256),
+        row.branch,
+    )
 
 
 @internal

@@ -51,7 +51,7 @@ def verify_batch_key(
     malformed: bool,
 ) -> bool:
     """
-    @notice Whether a batch key is the height's. Arguments are as in `verify_share`.
+    @notice Whether a batch key is the height's. The other arguments are as in `verify_share`.
     @param encryption_key The key's
     @param batch_key As a reveal holds it
     """

@@ -3,12 +3,12 @@
 """
 @title Decryption under simple-bte
 @notice Whether a member's share, or a batch key, is the one of a batch: rules SBT-3 to SBT-6
-@dev The points of a key come from its parameters, of which the key's name holds a hash that no transaction could
-     compute. The caller knows a chain of hashes instead: link i is the hash of point i and of link i + 1, and after the
-     last point comes zero. So a batch of m reads m points, whatever the key allows.
+@dev The points of a key come from its parameters, of which its digest names the hash tree: a batch of m shows m of them
+     in a row and what stands beside it in the tree.
 """
 import bls
 import decryption_batch
+import ssz
 
 MAX_BATCH: constant(uint256) = 256
 _CT: constant(uint256) = 48
@@ -18,42 +18,55 @@ _PAIR: constant(uint256) = 384
 @external
 @view
 def verify_share(
-    verification_keys: bytes32,
-    rest: bytes32,
+    parameters: bytes32,
+    batch: uint32,
+    members: uint16,
+    member: uint16,
     share: Bytes[48],
     malformed: bool,
     entries: Bytes[_CT * MAX_BATCH],
     pairs: Bytes[_PAIR * (MAX_BATCH + 1)],
+    branch: DynArray[bytes32, ssz.ROW_BRANCH],
 ) -> bool:
     """
-    @notice Whether a share is its member's. The caller has authenticated the share, the entries and the first link.
-    @param verification_keys The first link of the chain over the member's verification keys, for powers 1 to B
-    @param rest The link after those of this batch
+    @notice Whether a share is its member's. The caller has authenticated the digest, the member, the share and the
+            entries.
+    @param parameters The digest of the key's parameters
+    @param batch B, the largest batch that they allow
+    @param members n, how many members they have keys for
+    @param member Who signed the share
     @param share What the member signed
     @param malformed Whether it shall be shown to be no point
     @param entries The first 48 bytes of each ciphertext
     @param pairs For the pairing precompile: the share and the negative of the generator, then each entry with its key.
            If the share is no point, 128 bytes whose second half shows that.
+    @param branch What stands beside the keys in the tree over the parameters
     """
-    return self._is_combination(verification_keys, rest, share, malformed, entries, pairs)
+    assert 0 < member and member <= members, "member"
+    place: uint256 = 2 * convert(batch, uint256) - 1 + (convert(member, uint256) - 1) * convert(batch, uint256)
+    return self._is_combination(parameters, batch, members, place, share, malformed, entries, pairs, branch)
 
 
 @external
 @view
 def verify_batch_key(
-    powers: bytes32,
-    rest: bytes32,
+    parameters: bytes32,
+    batch: uint32,
+    members: uint16,
     batch_key: Bytes[56],
     malformed: bool,
     entries: Bytes[_CT * MAX_BATCH],
     pairs: Bytes[_PAIR * (MAX_BATCH + 1)],
+    branch: DynArray[bytes32, ssz.ROW_BRANCH],
 ) -> bool:
     """
-    @notice Whether a batch key is the batch's. Arguments are as in `verify_share`.
-    @param powers The first link of the chain over the powers h_1 to h_B
+    @notice Whether a batch key is the batch's. The other arguments are as in `verify_share`.
     @param batch_key As a reveal holds it
+    @param branch What stands beside the powers h_1 to h_m
     """
-    return self._is_combination(powers, rest, bls._framed(batch_key), malformed, entries, pairs)
+    return self._is_combination(
+        parameters, batch, members, 0, bls._framed(batch_key), malformed, entries, pairs, branch
+    )
 
 
 @external
@@ -93,15 +106,21 @@ def share_root(share: Bytes[48]) -> bytes32:
 @internal
 @view
 def _is_combination(
-    keys: bytes32,
-    rest: bytes32,
+    parameters: bytes32,
+    batch: uint32,
+    members: uint16,
+    place: uint256,
     point: Bytes[48],
     malformed: bool,
     entries: Bytes[_CT * MAX_BATCH],
     pairs: Bytes[_PAIR * (MAX_BATCH + 1)],
+    branch: DynArray[bytes32, ssz.ROW_BRANCH],
 ) -> bool:
+    """
+    @param place Of the first key among the parameters' points of G2
+    """
     count: uint256 = len(entries) // _CT
-    assert 0 < count and len(entries) == _CT * count, "SBT-3"
+    assert 0 < count and count <= convert(batch, uint256) and len(entries) == _CT * count, "SBT-3"
     if len(point) != 48:
         return False
     if malformed:
@@ -113,12 +132,26 @@ def _is_combination(
     sent: bls.Pair = abi_decode(slice(pairs, 0, _PAIR), bls.Pair)
     bls._require(sent.g1, bls._high(point, 0), bls._low(point, 0))
     assert slice(pairs, 128, 256) == abi_encode(bls._negative_generator()), "pairs"
-    link: bytes32 = rest
-    for back: uint256 in range(count, bound=MAX_BATCH):
-        i: uint256 = count - 1 - back
+    leaves: DynArray[bytes32, ssz.ROW] = []
+    for i: uint256 in range(count, bound=MAX_BATCH):
         pair: bls.Pair = abi_decode(slice(pairs, _PAIR * (i + 1), _PAIR), bls.Pair)
         hi: uint256 = convert(extract32(entries, _CT * i), uint256) >> 128
         bls._require(pair.g1, hi, convert(extract32(entries, _CT * i + 16), uint256))
-        link = bls._link_g2(pair.g2, link)
-    assert link == keys, "keys"
+        left: bytes32 = empty(bytes32)
+        right: bytes32 = empty(bytes32)
+        left, right = bls._pieces_of(pair.g2)
+        leaves.append(left)
+        leaves.append(right)
+
+    # One piece for T1 and for T2, which a key for batches of one lacks; two for each point of G2.
+    before: uint256 = 2 if batch > 1 else 1
+    points: uint256 = (convert(members, uint256) + 2) * convert(batch, uint256) - 1
+    decryption_batch._check_parameters(
+        parameters,
+        slice(convert(batch, bytes32), 28, 4),
+        before + 2 * points,
+        leaves,
+        before + 2 * place,
+        branch,
+    )
     return bls._is_one(raw_call(bls.PAIRING_CHECK, pairs, max_outsize=32, is_static_call=True))

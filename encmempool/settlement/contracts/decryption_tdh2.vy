@@ -94,7 +94,7 @@ def verify_batch_key(
     batch_key_y: Bytes[_SENT],
 ) -> bool:
     """
-    @notice Whether a batch key is the batch's, with the proofs of exactly t shares. Arguments are as in `verify_share`.
+    @notice Whether a batch key is the batch's, with the proofs of exactly t shares. The other arguments are as in `verify_share`.
     @dev The sums over all entries are compared, with weights hashed from the batch key: a wrong value passes with
          probability 2^-128.
     @param threshold t

@@ -3,7 +3,8 @@
 """
 @title Judge of offline evidence
 @notice Two signed messages that no honest party signs both of: the signer loses all of its bond. Messages come as their
-        leaves. Anybody may report, at any time while there is a bond; a subject convicts once.
+        leaves. Anybody may report, at any time while there is a bond; a subject convicts once. Wrong shares are judged by
+        `openings`, which has them convicted here.
 @dev A reporter can be overtaken by whoever sees the report on its way. Nodes hand evidence to everybody anyway, and the
      offender pays all the same.
 """
@@ -21,6 +22,7 @@ flag Fault:
     SHARE_AND_ABSTENTION
     SUCCESSORS
     SUCCESSOR_AND_SHARE
+    WRONG_SHARE
 
 event Convicted:
     offender: indexed(address)
@@ -31,6 +33,7 @@ event Convicted:
 REGISTRY: public(immutable(registry.__interface__))
 COLLATERAL: public(immutable(collateral.__interface__))
 SETTLEMENT: public(immutable(settlement.__interface__))
+OPENINGS: public(immutable(address))
 HOLDING_BOND: public(immutable(uint256))
 _GENESIS_ROOT: immutable(bytes32)
 
@@ -38,17 +41,21 @@ _convicted: HashMap[Fault, HashMap[address, HashMap[uint256, bool]]]
 
 
 @deploy
-def __init__(registry_: address, collateral_: address, settlement_: address, holding_bond: uint256):
+def __init__(
+    registry_: address, collateral_: address, settlement_: address, openings: address, holding_bond: uint256
+):
     """
     @notice A judge for one network
     @param registry_ The key sets
     @param collateral_ The bonds
     @param settlement_ Whose finality an equivocation holds back
+    @param openings Who judges wrong shares
     @param holding_bond The bond that has to be lost for that, so that each delay has its price
     """
     REGISTRY = registry.__interface__(registry_)
     COLLATERAL = collateral.__interface__(collateral_)
     SETTLEMENT = settlement.__interface__(settlement_)
+    OPENINGS = openings
     HOLDING_BOND = holding_bond
     _GENESIS_ROOT = staticcall registry.__interface__(registry_).GENESIS_ROOT()
 
@@ -75,7 +82,7 @@ def convict_commitments(
     offender: address = self._signer(first_root, signatures.ORDER_COMMITMENT, first_signature)
     assert offender == committee.sequencer, "EVD-2"
     assert offender == self._signer(second_root, signatures.ORDER_COMMITMENT, second_signature), "EVD-2"
-    self._convict(Fault.COMMITMENTS, offender, ssz._to_uint(first[0]), True)
+    self._convict(Fault.COMMITMENTS, offender, ssz._to_uint(first[0]), True, msg.sender)
 
 
 @external
@@ -99,7 +106,7 @@ def convict_receipts(
     offender: address = self._signer(first_root, signatures.RECEIPT, first_signature)
     assert offender == self._signer(second_root, signatures.RECEIPT, second_signature), "EVD-3"
     assert staticcall REGISTRY.is_sequencer(offender), "EVD-3"
-    self._convict(Fault.RECEIPTS, offender, ssz._to_uint(first[1]), False)
+    self._convict(Fault.RECEIPTS, offender, ssz._to_uint(first[1]), False, msg.sender)
 
 
 @external
@@ -123,7 +130,7 @@ def convict_votes(
     offender: address = self._signer(first_root, signatures.VOTE, first_signature)
     assert offender == self._signer(second_root, signatures.VOTE, second_signature), "EVD-4"
     self._check_member(first[0], offender)
-    self._convict(Fault.VOTES, offender, ssz._to_uint(first[1]), True)
+    self._convict(Fault.VOTES, offender, ssz._to_uint(first[1]), True, msg.sender)
 
 
 @external
@@ -151,26 +158,34 @@ def convict_shares(
     assert offender == self._signer(ssz._root6(second), signatures.DECRYPTION_SHARE, second_signature), "EVD-5"
     self._check_member(first[0], offender)
     self._check_member(second[0], offender)
-    self._convict(Fault.SHARES, offender, min(ssz._to_uint(first[1]), ssz._to_uint(second[1])), False)
+    self._convict(Fault.SHARES, offender, min(ssz._to_uint(first[1]), ssz._to_uint(second[1])), False, msg.sender)
 
 
 @external
 def convict_share_and_abstention(
     share: bytes32[6],
     share_signature: signatures.Signature,
+    abstention: bytes32[2],
     abstention_signature: signatures.Signature,
 ):
     """
-    @notice EVD-17: a share, and the abstention of the same member, committee and height
+    @notice EVD-17: a share, and an abstention of the same member, key and height
     @param share A `DecryptionShare`, its data as root
     @param share_signature A member's
-    @param abstention_signature The same member's, on the `Abstain` for the share's height
+    @param abstention An `Abstain`
+    @param abstention_signature The same member's
     """
+    assert share[1] == abstention[1], "EVD-17"
+    if share[0] != abstention[0]:
+        one: registry.Committee = staticcall REGISTRY.committee(share[0])
+        other: registry.Committee = staticcall REGISTRY.committee(abstention[0])
+        assert one.key_id == other.key_id, "EVD-17"
     offender: address = self._signer(ssz._root6(share), signatures.DECRYPTION_SHARE, share_signature)
-    abstention: bytes32 = ssz._pair(share[0], share[1])
-    assert offender == self._signer(abstention, signatures.ABSTAIN, abstention_signature), "EVD-17"
+    root: bytes32 = ssz._pair(abstention[0], abstention[1])
+    assert offender == self._signer(root, signatures.ABSTAIN, abstention_signature), "EVD-17"
     self._check_member(share[0], offender)
-    self._convict(Fault.SHARE_AND_ABSTENTION, offender, ssz._to_uint(share[1]), False)
+    self._check_member(abstention[0], offender)
+    self._convict(Fault.SHARE_AND_ABSTENTION, offender, ssz._to_uint(share[1]), False, msg.sender)
 
 
 @external
@@ -195,7 +210,7 @@ def convict_successors(
     assert offender == self._signer(second_root, signatures.KEY_SET, second_signature), "EVD-16"
     self._check_member(first[1], offender)
     committee: registry.Committee = staticcall REGISTRY.committee(first[1])
-    self._convict(Fault.SUCCESSORS, offender, committee.epoch, False)
+    self._convict(Fault.SUCCESSORS, offender, committee.epoch, False, msg.sender)
 
 
 @external
@@ -217,7 +232,19 @@ def convict_successor_and_share(
     offender: address = self._signer(ssz._root23(successor), signatures.KEY_SET, successor_signature)
     assert offender == self._signer(ssz._root6(share), signatures.DECRYPTION_SHARE, share_signature), "EVD-16"
     self._check_member(share[0], offender)
-    self._convict(Fault.SUCCESSOR_AND_SHARE, offender, height, False)
+    self._convict(Fault.SUCCESSOR_AND_SHARE, offender, height, False, msg.sender)
+
+
+@external
+def convict_wrong_share(offender: address, height: uint256, reporter: address):
+    """
+    @notice EVD-7: a share that is not its member's for its batch, as `openings` has found
+    @param offender The member
+    @param height The share's
+    @param reporter Who gets the reward
+    """
+    assert msg.sender == OPENINGS, "openings only"
+    self._convict(Fault.WRONG_SHARE, offender, height, False, reporter)
 
 
 @external
@@ -245,10 +272,10 @@ def _check_member(committee_id: bytes32, member: address):
 
 
 @internal
-def _convict(fault: Fault, offender: address, height: uint256, equivocation: bool):
+def _convict(fault: Fault, offender: address, height: uint256, equivocation: bool, reporter: address):
     assert not self._convicted[fault][offender][height], "convicted already"
     self._convicted[fault][offender][height] = True
-    taken: uint256 = extcall COLLATERAL.slash(offender, True, msg.sender, empty(address))
+    taken: uint256 = extcall COLLATERAL.slash(offender, True, reporter, empty(address))
     if equivocation and taken >= HOLDING_BOND:
         extcall SETTLEMENT.hold(height)
-    log Convicted(offender=offender, fault=fault, height=height, reporter=msg.sender)
+    log Convicted(offender=offender, fault=fault, height=height, reporter=reporter)

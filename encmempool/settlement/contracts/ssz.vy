@@ -9,6 +9,10 @@
 # Members that these contracts allow in a committee. SSZ allows 1024, more than a transaction could register.
 COMMITTEE: constant(uint256) = 128
 
+# The longest row of leaves that is shown at once, and what may stand beside it.
+ROW: constant(uint256) = 513
+ROW_BRANCH: constant(uint256) = 64
+
 _TREE: constant(uint256) = 32
 _MEMBERS_DEPTH: constant(uint256) = 10
 
@@ -207,3 +211,37 @@ def _account_root(account: address, nonce: uint256, balance: uint256) -> bytes32
     return self._root4(
         [self._from_address(account), self._from_uint(nonce), self._from_uint(balance), empty(bytes32)]
     )
+
+
+@internal
+@pure
+def _row_root(
+    leaves: DynArray[bytes32, ROW], first: uint256, depth: uint256, branch: DynArray[bytes32, ROW_BRANCH]
+) -> bytes32:
+    """
+    @notice The root of the tree with 2^depth leaves over some of them that stand in a row
+    @param first The place of the first
+    @param branch What stands beside the row: level by level from below, left before right
+    """
+    nodes: DynArray[bytes32, ROW] = leaves
+    count: uint256 = len(leaves)
+    place: uint256 = first
+    used: uint256 = 0
+    for level: uint256 in range(depth, bound=ROW_BRANCH // 2):
+        read: uint256 = place & 1
+        written: uint256 = read
+        if read == 1:
+            nodes[0] = self._pair(branch[used], nodes[0])
+            used += 1
+        for pair: uint256 in range((count - read) // 2, bound=ROW // 2):
+            nodes[written] = self._pair(nodes[read], nodes[read + 1])
+            read += 2
+            written += 1
+        if read < count:
+            nodes[written] = self._pair(nodes[read], branch[used])
+            used += 1
+            written += 1
+        count = written
+        place >>= 1
+    assert count == 1 and place == 0 and used == len(branch), "SSZ branch"
+    return nodes[0]

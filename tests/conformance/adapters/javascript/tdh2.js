@@ -28,6 +28,7 @@ import { deriveKey, seal } from "./payload.js";
 
 const NUMBER = 1;
 const OVERHEAD_BYTES = 160;
+const PIECE_BYTES = 48;
 
 const modulo = (value) => ((value % R) + R) % R;
 
@@ -54,7 +55,24 @@ function decodeMaterial(data) {
   return material;
 }
 
-const parameterDigest = (material) => taggedHash(Tag.KEY_ID, ascii("parameters"), material.parameters);
+function treeRoot(leaves) {
+  let [level, zero] = [leaves, Buffer.alloc(32)];
+  while (level.length > 1) {
+    if (level.length % 2) level = [...level, zero];
+    level = Array.from({ length: level.length / 2 }, (_, i) => sha256(level[2 * i], level[2 * i + 1]));
+    zero = sha256(zero, zero);
+  }
+  return level[0];
+}
+
+function parameterDigest({ parameters }) {
+  const head = parameters.length % PIECE_BYTES;
+  const count = (parameters.length - head) / PIECE_BYTES;
+  const piece = (i) => parameters.subarray(head + i * PIECE_BYTES, head + (i + 1) * PIECE_BYTES);
+  const leaves = Array.from({ length: count }, (_, i) => sha256(piece(i)));
+  const tree = count ? [bigEndian(count, 8), treeRoot(leaves)] : [];
+  return taggedHash(Tag.KEY_ID, ascii("parameters"), parameters.subarray(0, head), ...tree);
+}
 
 const keyId = (material, network) =>
   taggedHash(Tag.KEY_ID, network, bigEndian(material.scheme, 1), material.encryptionKey, parameterDigest(material));
