@@ -179,9 +179,29 @@ class Stage:
     def executed(self) -> int:
         return int(self.call("node")["executed_height"])
 
+    def is_settled(self) -> bool:
+        """Whether nothing is open on the chain below: no entry of the inbox, and no height."""
+        settlement, inbox = self.contracts.settlement, self.contracts.inbox
+        return bool(settlement.get("inbox_index") == inbox.get("count") and settlement.get("height") == self.executed())
+
     def commitment(self, height: int, node: NodeProcess | None = None) -> SignedCommitment:
         found: SignedCommitment = self.call("commitment", node, path={"block": height})
         return found
+
+    @contextmanager
+    def without_sequencer(self) -> Iterator[None]:
+        """It ends between two heights, and starts again afterwards: a commitment that members see only then may be too
+        old for them, and so may one by what a stopped process has read of the chain below."""
+        height = self.executed()
+        self.wait(lambda: height < self.executed() == self.head(), "another height is executed")
+        self.devnet.kill(self.devnet.sequencer)
+        try:
+            yield
+        finally:
+            self.restart(self.devnet.sequencer)
+
+    def head(self) -> int:
+        return int(self.call("node", self.devnet.sequencer)["head"])
 
     def with_shares(self, height: int) -> HeightRecord | None:
         """The newest height up to this one that members opened."""
@@ -444,7 +464,7 @@ def kept_receipt(stage: Stage, *, seconds: float) -> dict[str, Any]:
 
 def skipped_entry(stage: Stage, *, seconds: float) -> dict[str, Any]:
     """The sequencer stops and leaves an overdue entry of the inbox where it is."""
-    with stage.stopped(stage.devnet.sequencer):
+    with stage.without_sequencer():
         since = stage.l1.block()
         index = stage.post(stage.transfer(b"\x77" * 20, 4).encoded)
         deadlines = stage.genesis.deadlines
@@ -470,7 +490,7 @@ def exit_without_sequencer(stage: Stage, *, seconds: float) -> dict[str, Any]:
     settlement, user = stage.contracts.settlement, stage.user.address
     stage.wait(lambda: settlement.get("executed_height") >= height, "the state after the transfer is posted")
     paid_before = stage.contracts.bridge.get("exited", user)
-    with stage.stopped(stage.devnet.sequencer):
+    with stage.without_sequencer():
         stage.mine(2 * PARAMETERS.finality_blocks)
         final = exits.finalize(stage.contracts, stage.watcher)
         with stage.view() as view:
@@ -511,7 +531,7 @@ def two_successors(stage: Stage, *, seconds: float) -> dict[str, Any]:
 def silent_members(stage: Stage, *, seconds: float) -> dict[str, Any]:
     """A batch is certified and two of four members never send a share for it. Both are asked on the chain, and pay;
     so is one who sent its share, and whose node answers."""
-    stage.wait(lambda: stage.contracts.settlement.get("height") == stage.executed(), "all heights are posted")
+    stage.wait(stage.is_settled, "all entries and heights are settled")
     asked, silent = stage.members[0], stage.members[2:]
     with stage.stopped(*stage.devnet.members[2:]):
         sent = stage.transfer(b"\x77" * 20, 5)
