@@ -14,11 +14,11 @@ import click
 from cli.application import WRONG, Group, console, next_step, note, settings, warning
 from cli.committee import MAX_MEMBERS
 from cli.io import facts, heading, print_json, print_rich, table
+from cli.pages import FORMAT, write_page
 from threshold.schemes.registry import SCHEMES
 
 _EXTRA = ("numpy", "scipy", "sklearn", "matplotlib", "jinja2")
 _ENGINES = ("auto", "integer", "evm")
-_FORMATS = ("html", "markdown")
 _TRAINING_BLOCKS = 2_000
 
 
@@ -156,7 +156,7 @@ def run(names: str, training_blocks: int | None, **options: Any) -> None:
 @measure.command()
 @click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: report.html or report.md]")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="[default: by the output's ending, else html]")
+@FORMAT
 def report(file: Path, output: Path | None, form: str | None) -> None:
     """Write a page with tables, plots and methods from a run.
 
@@ -169,17 +169,8 @@ def report(file: Path, output: Path | None, form: str | None) -> None:
     """
     _require_extra()
     from encmempool.measure import report as page
-    from encmempool.report import html, markdown
 
-    if form is None:
-        form = "markdown" if output is not None and output.suffix in (".md", ".markdown") else "html"
-    target = output or Path("report.md" if form == "markdown" else "report.html")
-    made = page.build(page.load(file))
-    data = (markdown if form == "markdown" else html)(made).encode()
-    target.write_bytes(data)
-    fields = {"output": str(target), "format": form, "size_bytes": len(data)}
-    if not print_json("measure-report", fields):
-        click.echo(str(target))
+    write_page("measure-report", page.build(page.load(file)), output, form, name="report")
 
 
 @measure.command(name="arms")

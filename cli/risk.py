@@ -13,6 +13,7 @@ import click
 
 from cli.application import Group, console, next_step, note, settings, warning
 from cli.io import facts, heading, print_json, print_rich, table
+from cli.pages import FORMAT, write_page
 from cli.risk_watch import watch
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from encmempool.risk.results import DesignResult, Run
 
 _EXTRA = ("numpy", "scipy", "matplotlib", "jinja2")
-_FORMATS = ("html", "markdown")
 _SHOWN = 8
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -130,7 +130,7 @@ def run(
 @risk.command()
 @click.argument("file", metavar="RISK.json", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: risk.html or risk.md]")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="[default: by the output's ending, else html]")
+@FORMAT
 def report(file: Path, output: Path | None, form: str | None) -> None:
     """Write a page for a risk committee from a run.
 
@@ -142,18 +142,9 @@ def report(file: Path, output: Path | None, form: str | None) -> None:
       encmempool risk report risk.json --format markdown -o risk.md
     """
     _require_extra()
-    from encmempool.report import html, markdown
     from encmempool.risk import report as page, results
 
-    if form is None:
-        form = "markdown" if output is not None and output.suffix in (".md", ".markdown") else "html"
-    target = output or Path("risk.md" if form == "markdown" else "risk.html")
-    made = page.build(results.load(file))
-    data = (markdown if form == "markdown" else html)(made).encode()
-    target.write_bytes(data)
-    fields = {"output": str(target), "format": form, "size_bytes": len(data)}
-    if not print_json("risk-report", fields):
-        click.echo(str(target))
+    write_page("risk-report", page.build(results.load(file)), output, form, name="risk")
 
 
 @risk.command()

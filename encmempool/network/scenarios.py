@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from encmempool.certificates import vote_for
 from encmempool.errors import EnvironmentProblem
 from encmempool.ethereum import sign_transaction
 from encmempool.evidence import ConflictingReceipts, ConflictingSuccessors, Evidence, WrongShare
@@ -539,7 +540,7 @@ def silent_members(stage: Stage, *, seconds: float) -> dict[str, Any]:
             view.submit(sent)
         height = stage.wait(lambda: stage.height_of(sent.tx_id), "the transaction is committed")
         for at in range(stage.executed() + 1, height + 1):
-            vote = _vote(stage.commitment(at, stage.devnet.sequencer).message)
+            vote = vote_for(stage.commitment(at, stage.devnet.sequencer).message)
             stage.call("submit_vote", body=SignedVote(message=vote, signature=stage.sign(silent[0], vote)))
         stage.post_up_to(height)
         commitment = stage.commitment(height, stage.devnet.sequencer)
@@ -647,12 +648,3 @@ def _vote_root(share: DecryptionShare) -> bytes:
         round=share.round,
         commitment_root=share.commitment_root,
     ).root
-
-
-def _vote(commitment: OrderCommitment) -> Vote:
-    return Vote(
-        committee_id=commitment.committee_id,
-        height=commitment.height,
-        round=commitment.round,
-        commitment_root=commitment.root,
-    )
