@@ -200,6 +200,7 @@ class Stage:
             yield
         finally:
             self.restart(self.devnet.sequencer)
+            self.wait(lambda: self.executed() > height + 1, "the sequencer goes on")
 
     def head(self) -> int:
         return int(self.call("node", self.devnet.sequencer)["head"])

@@ -20,10 +20,11 @@ pytest.importorskip("web3")
 
 from encmempool.errors import EnvironmentProblem, Malformed, Rejected
 from encmempool.evidence import ConflictingCommitments, Evidence
-from encmempool.network.devnet_l1 import anvil_command, deployer_of, wait_for
+from encmempool.network.devnet_l1 import deployer_of, wait_for
 from encmempool.network.nodes.l1_link import L1Link
 from encmempool.npm import cache_directory
-from encmempool.settlement.anvil import VERSION, Anvil
+from encmempool.settlement import anvil
+from encmempool.settlement.anvil import VERSION
 from encmempool.settlement.deployment import Parameters
 from encmempool.settlement.keeper import Keeper
 from encmempool.settlement.l1 import L1
@@ -55,11 +56,11 @@ def binary():
 class Chain:
     """Anvil as a process, with a block for each transaction."""
 
-    def __init__(self, binary, folder) -> None:
+    def __init__(self, binary) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = anvil_command(Anvil(tarball=None, binary=binary), self.port, folder / "anvil.json")  # type: ignore[arg-type]
+        command = anvil.command(binary, self.port)
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{self.port}"
         self.l1 = L1(self.url, timeout_s=5.0)
@@ -74,8 +75,8 @@ class Chain:
 
 
 @pytest.fixture
-def chain(binary, tmp_path) -> Iterator[Chain]:
-    made = Chain(binary, tmp_path)
+def chain(binary) -> Iterator[Chain]:
+    made = Chain(binary)
     yield made
     made.process.kill()
     made.process.wait()

@@ -39,6 +39,11 @@ class L1Link:
         self._problem: str | None = None
         self._keeper: Keeper | None = None
 
+    @property
+    def has_contracts(self) -> bool:
+        """Whether there is a file that names them: a new network is there before its contracts are."""
+        return self._contracts.exists()
+
     def close(self) -> None:
         self._thread.shutdown(wait=True)
 

@@ -121,15 +121,16 @@ class SequencerCore:
         """A commitment, if one is due or something can be committed, and few enough wait for their reveal."""
         sequencer = self.sequencer
         waiting = sequencer.height - self._state.latest.height
-        if waiting >= pipeline or not self.in_office or self._is_behind or self._is_out_of_date:
+        if waiting >= pipeline or not self.in_office or self._is_behind or self.is_out_of_date:
             return None
         # A ciphertext that names its height has to wait for the heights before.
         waits = sequencer.has_ready or (sequencer.terms.addresses_height and sequencer.pending > 0)
         return self.commit() if due or waits else None
 
     @property
-    def _is_out_of_date(self) -> bool:
-        """Whether the chain below has not been seen for a while: members would refuse a commitment that lags."""
+    def is_out_of_date(self) -> bool:
+        """Whether the chain below has not been seen for a while: members would refuse a commitment that lags, and a
+        receipt would promise a block that may have passed."""
         window = self._committees()[0].genesis.deadlines.force_l1_blocks
         return window > 0 and time.monotonic() - self._inbox.looked_at > _L1_FRESH_S
 

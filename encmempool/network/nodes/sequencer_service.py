@@ -63,8 +63,9 @@ class SequencerService(Service):
     # --- admission
 
     async def submit(self, data: bytes) -> SignedReceipt:
-        """A receipt for one envelope, once it is durable. Raises Malformed, Rejected or Problem 429."""
+        """A receipt for one envelope, once it is durable. Raises Malformed, Rejected or Problem 429 or 503."""
         self._require_network()
+        self._require_chain_below()
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         try:
             self._queue.put_nowait((data, answer))
@@ -75,6 +76,16 @@ class SequencerService(Service):
         if isinstance(found, SignedReceipt):
             return found
         raise found
+
+    def _require_chain_below(self) -> None:
+        if self.sequencer.is_out_of_date:
+            raise Problem(503, "not_ready", "the chain below was not read lately: try again", retry_after_s=1)
+
+    async def _ready(self, call: Call) -> dict[str, Any]:
+        described = await super()._ready(call)
+        if self.below is not None and self.below.has_contracts:
+            self._require_chain_below()
+        return described
 
     async def _admit(self) -> None:
         while True:
