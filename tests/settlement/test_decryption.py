@@ -439,7 +439,8 @@ def spoilt(call):
         elif isinstance(argument, bytes) and argument:
             for place in sorted({0, 1, 47, 48, len(argument) // 2, len(argument) - 1} & set(range(len(argument)))):
                 yield at, argument[:place] + bytes([argument[place] ^ 1]) + argument[place + 1 :]
-            yield at, argument[:-1]
+            if len(argument) != 32 or argument[-1]:  # 32 bytes are filled up with zeros again
+                yield at, argument[:-1]
             yield at, b""
 
 

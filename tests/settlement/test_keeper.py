@@ -61,6 +61,7 @@ def keeper_of(world, identity, shown, committees=()):
         committees=lambda: committees,
         evidence=lambda: [Evidence.of(each) for each in shown],
         posts=False,
+        depth=0,
     )
 
 
