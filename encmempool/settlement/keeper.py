@@ -139,12 +139,12 @@ class Keeper:
 
     def step(self, executed_height: int) -> list[Step]:
         """All that is due. Raises EnvironmentProblem while the chain cannot be reached."""
-        self._look_again()
-        return [*self._register(), *self._post(executed_height), *self._report(), *self._answer()]
-
-    def _look_again(self) -> None:
-        """Whatever stood in a block that was replaced is to be done once more."""
         head = self._contracts.l1.block()
+        self._look_again(head)
+        return [*self._register(head), *self._post(executed_height), *self._report(), *self._answer(head)]
+
+    def _look_again(self, head: int) -> None:
+        """Whatever stood in a block that was replaced is to be done once more."""
         for mined, undo in tuple(self._recent):
             if not self._contracts.l1.holds(mined):
                 undo()
@@ -160,8 +160,8 @@ class Keeper:
 
     # --- key sets and commitments
 
-    def _register(self) -> Iterator[Step]:
-        registry, settled = self._contracts.registry, self._contracts.l1.block() - self._depth
+    def _register(self, head: int) -> Iterator[Step]:
+        registry, settled = self._contracts.registry, head - self._depth
         for committee in self._committees()[self._registered :]:
             if self._is_registered(committee, at=settled):
                 self._registered += 1
@@ -269,9 +269,9 @@ class Keeper:
 
     # --- challenges
 
-    def _answer(self) -> Iterator[Step]:
-        challenges, block = self._contracts.challenges, self._contracts.l1.block()
-        self._hear(block)
+    def _answer(self, head: int) -> Iterator[Step]:
+        challenges = self._contracts.challenges
+        self._hear(head)
         for question in tuple(self._asked):
             subject, root, deadline = question
             call = self._reply(subject, root)
@@ -281,12 +281,12 @@ class Keeper:
                     mined = challenges.send(function, *arguments, sender=self._identity)
                 except Reverted as error:
                     yield Step("unanswered", {"subject": subject, "root": root, "reason": str(error)})
-                    if block <= deadline:
+                    if head <= deadline:
                         continue
                 else:
                     self._recent.append((mined, partial(self._asked.append, question)))
                     yield Step("answered", {"subject": subject, "root": root})
-            if call is not None or block > deadline:
+            if call is not None or head > deadline:
                 self._asked.remove(question)
 
     def _hear(self, block: int) -> None:

@@ -120,13 +120,13 @@ class L1:
         request: Any = {"from": _checksummed(sender.address), "data": _hexed(data), "value": wei}
         if to is not None:
             request["to"] = _checksummed(to)
-        self._require_none_waiting(sender.address)
+        nonce = self._next_nonce(sender.address)
         with self._reached():
             gas = min(self._web3.eth.estimate_gas(request) * 5 // 4, MAX_TRANSACTION_GAS)
             base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
             fields = request | {
                 "chainId": self._web3.eth.chain_id,
-                "nonce": self._web3.eth.get_transaction_count(request["from"], "pending"),
+                "nonce": nonce,
                 "gas": gas,
                 "maxFeePerGas": 2 * base_fee + _TIP,
                 "maxPriorityFeePerGas": _TIP,
@@ -149,7 +149,8 @@ class L1:
             ),
         )
 
-    def _require_none_waiting(self, sender: bytes) -> None:
+    def _next_nonce(self, sender: bytes) -> int:
+        """EnvironmentProblem while a transaction waits."""
         with self._reached():
             mined, sent = (
                 self._web3.eth.get_transaction_count(_checksummed(sender), when) for when in ("latest", "pending")
@@ -158,6 +159,7 @@ class L1:
             raise EnvironmentProblem(
                 f"an earlier transaction of 0x{sender.hex()} waits for its block on the chain at {self.url}"
             )
+        return int(sent)
 
     def request(self, method: str, *arguments: Any) -> Any:
         """A method of the chain's own, such as anvil's. EnvironmentProblem if it has none of this name."""
