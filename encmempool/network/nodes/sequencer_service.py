@@ -185,6 +185,9 @@ class SequencerService(Service):
         each of them once, however long one is away."""
         waiting = dict(self.links)
         while waiting and not self.stop.is_set():
+            if self.sequencer.is_out_of_date:  # it may give no receipt, and asks each only once
+                await asyncio.sleep(_INHERIT_PAUSE_S)
+                continue
             for url, link in tuple(waiting.items()):
                 try:
                     gossip: Gossip = await link.peer.call("pending")
