@@ -24,6 +24,7 @@ from cli.io import (
 )
 
 if TYPE_CHECKING:
+    from encmempool.home import Home
     from encmempool.reveal import Follower
 
 
@@ -85,7 +86,7 @@ def claim(key: str, history: str | None, l1: str | None, contracts: Path | None,
     site = open_contracts(home, l1, contracts, follower.committee.genesis if follower else None)
     user = open_account(home, key, password_file)
     final = exits.finalize(site, user)
-    claimed = exits.claim(site, follower or _followed(final), user.address, final_height=final)
+    claimed = exits.claim(site, follower or _followed(home, final), user.address, final_height=final)
     paid, mined = exits.fetch(site, claimed, user)
     fields = {
         "user": hexed(user.address),
@@ -116,9 +117,9 @@ def _replayed(history: str) -> Follower:
         return replayed(unhexed(read_bytes(history)), backend=settings().backend)
 
 
-def _followed(height: int) -> Follower:
+def _followed(home: Home, height: int) -> Follower:
     from encmempool.network.export import RemoteHistory
     from encmempool.prover import followed_to
 
     with progress("verifying the history"):
-        return followed_to(RemoteHistory(open_remote(open_home())), height)
+        return followed_to(RemoteHistory(open_remote(home)), height)

@@ -8,7 +8,7 @@ from encmempool.audit import Published
 from encmempool.branches import list_branch
 from encmempool.committee import Ready
 from encmempool.errors import EnvironmentProblem
-from encmempool.execution.ledger import Failure
+from encmempool.execution.ledger import Failure, Ledger
 from encmempool.forced import KnownInbox
 from encmempool.genesis import ledger_of
 from encmempool.keysets import NO_END
@@ -134,9 +134,14 @@ def _opening(follower: Follower, executed: Executed, position: int) -> bytes:
     return scheme.opening(committee.public_key, batch, batch_key, committee.precompute(batch), position)
 
 
-def _account(follower: Follower, height: int, address: bytes) -> AccountBranch:
+def ledger_after(follower: Follower, height: int) -> Ledger:
+    """That of a height which is held, or of the genesis below the first."""
     executed = follower.executed_at(height)
-    ledger = executed.state.ledger if executed else ledger_of(follower.committee.genesis)
+    return executed.state.ledger if executed else ledger_of(follower.committee.genesis)
+
+
+def _account(follower: Follower, height: int, address: bytes) -> AccountBranch:
+    ledger = ledger_after(follower, height)
     index, branch = StateTree(ledger).account_branch(address)
     account = Account(address=address, nonce=ledger.nonce(address), balance=ledger.balance(address))
     return AccountBranch(account=account, index=index, branch=branch)

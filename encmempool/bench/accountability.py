@@ -16,6 +16,7 @@ from typing import Any
 
 from encmempool import audit, proof
 from encmempool.bench.machine import machine, versions
+from encmempool.bench.pipeline import encrypt
 from encmempool.bench.sampling import sampled
 from encmempool.evidence import (
     ConflictingCommitments,
@@ -34,13 +35,12 @@ from encmempool.exhibits import entry_of
 from encmempool.faults import InvalidBatch, InvalidCommitment, InvalidEntry, RepeatedEntry
 from encmempool.home import Home, Password
 from encmempool.identity import Identity
-from encmempool.keysets import Committee, default_threshold
+from encmempool.keysets import default_threshold
 from encmempool.measure.market import Market, sign_order
 from encmempool.network.local import LocalNetwork, Plan, create_network, fresh_home
 from encmempool.ordering import Policy
 from encmempool.prover import prove
 from encmempool.ssz import SszObject
-from encmempool.transactions import encrypt_transaction
 from encmempool.types import (
     MAX_BATCH,
     Abstain,
@@ -143,7 +143,7 @@ def _played(
 
     def commit(sent: Sequence[tuple[Identity, bytes]], height: int) -> None:
         for person, payload in sent:
-            network.submit(_encrypted(committee, person, payload, height).encoded)
+            network.submit(encrypt(committee, person, payload, height=height).encoded)
         network.commit()
         network.reveal()
 
@@ -151,18 +151,6 @@ def _played(
     commit(first, _HEIGHT)
     commit([(people[0], sign_order(orders[-1], people[0], nonce=1))], _HEIGHT + 1)
     return network, tuple(network.proposal(_HEIGHT).received)
-
-
-def _encrypted(committee: Committee, person: Identity, payload: bytes, height: int) -> EncryptedTransaction:
-    return encrypt_transaction(
-        payload,
-        terms=committee.terms,
-        scheme=committee.scheme,
-        public_key=committee.public_key,
-        identity=person,
-        valid_until=height if committee.terms.addresses_height else _HEIGHT + 100,
-        random=entropy.system,
-    )
 
 
 def _judged(accuser: _Accuser) -> Iterator[tuple[str, Evidence, Any]]:

@@ -104,10 +104,10 @@ def run(
             committee = timers.committee(committee, backend)
         progress(f"encrypting {total} transactions")
         payloads = [sign_order(order, person, nonce=0) for person, order in zip(people, market.orders, strict=True)]
-        _encrypt(committee, people[0], payloads[0], height=1)  # tables of the key are built once
+        encrypt(committee, people[0], payloads[0], height=1)  # tables of the key are built once
         with stages("encrypt"):
             envelopes = [
-                _encrypt(committee, person, raw, height=1 + at // batch)
+                encrypt(committee, person, raw, height=1 + at // batch)
                 for at, (person, raw) in enumerate(zip(people, payloads, strict=True))
             ]
         progress("admitting them")
@@ -319,9 +319,10 @@ class _Node:
         self.outcomes.update(receipt.code for receipt in executed.receipts)
 
 
-def _encrypt(
+def encrypt(
     committee: Committee, person: Identity, payload: bytes, *, height: int, random: Random = entropy.system
 ) -> EncryptedTransaction:
+    """`height` counts where the scheme addresses one; else it may be any of the first thousand."""
     return encrypt_transaction(
         payload,
         terms=committee.terms,

@@ -6,7 +6,7 @@ Windows are short here, so that what takes days elsewhere can be watched.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from encmempool.errors import EnvironmentProblem, Malformed
@@ -68,6 +68,17 @@ def deployer_of(key_file: Path | None) -> Identity:
         raise Malformed(f"{key_file} holds no key: 64 hex digits are expected") from None
 
 
+def bond(contracts: Contracts, deployer: Identity, *, sequencers: Iterable[bytes], members: Iterable[bytes]) -> None:
+    """Put down what is missing of everybody's bond."""
+    collateral, parameters = contracts.collateral, contracts.site.parameters
+    for party, least in (
+        *((party, parameters.sequencer_bond) for party in sequencers),
+        *((party, parameters.member_bond) for party in members),
+    ):
+        if (missing := least - collateral.get("bond", party)) > 0:
+            collateral.send("deposit", party, sender=deployer, wei=missing)
+
+
 def settle(
     l1: L1,
     deployer: Identity,
@@ -83,11 +94,7 @@ def settle(
     contracts = deploy(l1, deployer, genesis, PARAMETERS, progress=lambda name: progress(f"deploying {name}"))
     progress("bonding")
     try:
-        for party, bond in (
-            *((party, PARAMETERS.sequencer_bond) for party in sequencers),
-            *((party, PARAMETERS.member_bond) for party in members),
-        ):
-            contracts.collateral.send("deposit", party, sender=deployer, wei=bond)
+        bond(contracts, deployer, sequencers=sequencers, members=members)
         contracts.bridge.send("fund", sender=deployer, wei=BACKING)
         for account in dict.fromkeys((*sequencers, *members, *others)):
             if l1.balance(account) < _GAS_MONEY:

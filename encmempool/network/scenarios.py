@@ -22,7 +22,7 @@ from encmempool.home import Home, Password
 from encmempool.identity import Identity
 from encmempool.keysets import Committee
 from encmempool.network.devnet import BlockingPeerOf, Devnet, Layout, NodeProcess, Wanted, launch, with_wrong_key
-from encmempool.network.devnet_l1 import DEADLINES, PARAMETERS, deployer_of
+from encmempool.network.devnet_l1 import DEADLINES, PARAMETERS, bond, deployer_of
 from encmempool.network.export import RemoteHistory
 from encmempool.network.peer import PeerProblem, Refused
 from encmempool.network.remote import RemoteNetwork
@@ -260,14 +260,8 @@ class Stage:
 
     def rebond(self) -> None:
         """Whoever lost a bond puts down another: the next scenario is about somebody else's fault."""
-        parameters = self.contracts.site.parameters
-        for party, least in (
-            (self.sequencer, parameters.sequencer_bond),
-            *((m, parameters.member_bond) for m in self.members),
-        ):
-            missing = least - self.bond(party.address)
-            if missing > 0:
-                self.contracts.collateral.send("deposit", party.address, sender=self.deployer, wei=missing)
+        members = [member.address for member in self.members]
+        bond(self.contracts, self.deployer, sequencers=[self.sequencer.address], members=members)
 
     def convicted(self, offender: Identity, *, since: int) -> dict[str, Any]:
         """Wait until a node has reported the offender and all of its bond is gone. Nobody else may lose anything."""

@@ -539,13 +539,10 @@ class _Soak:
         """Members who were slashed put down another bond: without it nobody signs a key set that names them."""
         if self._devnet.l1_url is None:
             return
-        from encmempool.network.devnet_l1 import deployer_of
+        from encmempool.network.devnet_l1 import bond, deployer_of
 
-        contracts = self._devnet.contracts()
-        least = contracts.site.parameters.member_bond
-        for member in self._network.committees[-1].key_set.members:
-            if missing := max(least - contracts.collateral.get("bond", member), 0):
-                contracts.collateral.send("deposit", member, sender=deployer_of(None), wei=missing)
+        members = self._network.committees[-1].key_set.members
+        bond(self._devnet.contracts(), deployer_of(None), sequencers=(), members=members)
 
     def _shown_evidence(self, kind: str) -> int:
         """Pieces of evidence of a kind that an auditor has now."""

@@ -9,8 +9,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from encmempool.errors import EnvironmentProblem, Malformed
-from encmempool.genesis import ledger_of
 from encmempool.identity import Identity
+from encmempool.prover import ledger_after
 from encmempool.reveal import Follower
 from encmempool.settlement.l1 import Mined, Reverted
 from encmempool.settlement.leaves import Leaves, exit_address, leaves
@@ -68,8 +68,7 @@ def claim(contracts: Contracts, follower: Follower, user: bytes, *, final_height
     commitment = ready.commitment
     if contracts.settlement.get("roots", height) != commitment.root:
         raise Malformed(f"the history has another commitment at height {height} than the contracts")
-    executed = follower.executed_at(commitment.executed_height)
-    ledger = executed.state.ledger if executed else ledger_of(follower.committee.genesis)
+    ledger = ledger_after(follower, commitment.executed_height)
     address = exit_address(user)
     nonce, balance = ledger.nonce(address), ledger.balance(address)
     if balance <= contracts.bridge.get("exited", user):
