@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
@@ -359,7 +359,7 @@ class _Auditor:
             executed_height=self._follower.latest.height,
             transactions=transactions,
             pending=pending,
-            missing_receipts=sum(map(_missing, self._sequences.values())),
+            missing_receipts=sum(shown.missing for shown in self._sequences.values()),
             records=self._count,
             state_root=self._follower.latest.root,
             outcomes=dict(sorted(self._outcomes.items())),
@@ -612,17 +612,17 @@ class _Auditor:
         return len({transaction.tx_id for transaction, _ in pairs} - self._committed)
 
 
-def _missing(shown: IntervalSet) -> int:
-    ranges = shown.ranges()
-    return ranges[-1][1] + 1 - sum(last + 1 - first for first, last in ranges)
-
-
 @contextmanager
-def _at(record: _Record) -> Iterator[None]:
+def failing_at(height: int, record: str) -> Iterator[None]:
+    """Whatever breaks a rule meanwhile fails the audit there. Raises AuditFailed."""
     try:
         yield
     except (Malformed, Rejected) as error:
-        raise AuditFailed(str(error), height=record.height, record=record.name) from error
+        raise AuditFailed(str(error), height=height, record=record) from error
+
+
+def _at(record: _Record) -> AbstractContextManager[None]:
+    return failing_at(record.height, record.name)
 
 
 def _record(kind: Kind, height: int, body: bytes) -> bytes:

@@ -31,6 +31,12 @@ class IntervalSet:
         """First and last of each, ascending."""
         return tuple(zip(self._firsts, self._lasts, strict=True))
 
+    @property
+    def missing(self) -> int:
+        """How many numbers below the greatest are not in it."""
+        held = sum(last + 1 - first for first, last in self.ranges())
+        return self._lasts[-1] + 1 - held if self._lasts else 0
+
     def copy(self) -> IntervalSet:
         twin = IntervalSet()
         twin._firsts, twin._lasts = self._firsts[:], self._lasts[:]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from encmempool.audit import AuditFailed, AuditReport, inspected
+from encmempool.audit import AuditReport, failing_at, inspected
 from encmempool.errors import Malformed, Rejected
 from encmempool.evidence import Evidence, Finding, examine
 from encmempool.execution.ledger import Ledger
@@ -116,7 +116,7 @@ class NodeHistory:
         if progress.epoch != len(self._network.committees):
             self._network.refresh()
         for successor in self._network.committees[len(self._follower.chain.committees) :]:
-            with _at(self.executed_height + 1, "key set"):
+            with failing_at(self.executed_height + 1, "key set"):
                 self._follower.adopt(successor)
         while self.executed_height < progress.executed_height:
             yield self._take(self.executed_height + 1)
@@ -124,7 +124,7 @@ class NodeHistory:
     def _take(self, height: int) -> Seen:
         record: HeightRecord = self._network.call("height", height=height)
         proposal = record.proposal
-        with _at(height, "what the node hands out"):
+        with failing_at(height, "what the node hands out"):
             if proposal.commitment.message.height != height:
                 raise Rejected("AUD-1", "it is of another height")
             before = self._follower.ledger_view
@@ -160,15 +160,6 @@ class NodeHistory:
         with suppress(Malformed, Rejected):
             return examine(piece, self._network.committees)
         return None
-
-
-@contextmanager
-def _at(height: int, record: str) -> Iterator[None]:
-    """Names height and place where a rule is broken."""
-    try:
-        yield
-    except (Malformed, Rejected) as error:
-        raise AuditFailed(str(error), height=height, record=record) from error
 
 
 class _Inbox:

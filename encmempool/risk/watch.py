@@ -145,11 +145,7 @@ class Times:
     @property
     def missing_receipts(self) -> int:
         """Sequences below a sequencer's highest that no commitment showed."""
-        missing = 0
-        for sequences in self._sequences.values():
-            ranges = sequences.ranges()
-            missing += ranges[-1][1] + 1 - sum(last + 1 - first for first, last in ranges) if ranges else 0
-        return missing
+        return sum(sequences.missing for sequences in self._sequences.values())
 
 
 class Watch:

@@ -28,6 +28,7 @@ from encmempool.identity import Identity
 from encmempool.network.local import LocalNetwork, Plan, create_network, fresh_home
 from encmempool.ordering import Policy
 from encmempool.ssz import SszObject
+from encmempool.store import perform
 from encmempool.transactions import encrypt_transaction
 from encmempool.types import (
     BatchList,
@@ -38,6 +39,7 @@ from encmempool.types import (
     Receipt,
     SignedCommitment,
     SignedReceipt,
+    SignedShare,
     signing_digest,
 )
 from threshold.entropy import Random, deterministic
@@ -254,6 +256,19 @@ class World:
             transactions=honest.transactions if transactions is None else transactions,
             receipts=honest.receipts if receipts is None else receipts,
         )
+
+    def run_height_with_a_wrong_share(self) -> None:
+        """The first height. Member 2 publishes a share that does not verify; the others open it."""
+        network = self.network
+        network.submit(self.transfer(self.people[0]).encoded)
+        certificate = network.vote(network.commit())
+        seat = network.seats[1]
+        release = seat.member._new_release(seat.follower.chain.at(1), certificate)
+        message = replace(release.share.message, data=bytes(len(release.share.message.data)))
+        share = SignedShare(message=message, signature=self.sign(self.member_identity(2), message))
+        perform(network.follower.receive(replace(release, share=share)), network._archive)
+        network.release(certificate, members=[1, 3, 4])
+        perform(network.follower.advance()[0], network._archive)
 
     def run_height(self, *transactions: EncryptedTransaction) -> Any:
         """Submit, commit, and bring to the end. Returns what was executed."""

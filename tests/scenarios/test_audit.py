@@ -168,15 +168,7 @@ def test_history_before_the_first_height_verifies(world):
 
 
 def test_history_with_a_wrong_share_verifies_and_names_the_member(world):
-    world.network.submit(world.transfer(world.people[0]).encoded)
-    certificate = world.network.vote(world.network.commit())
-    seat = world.network.seats[1]
-    release = seat.member._new_release(seat.follower.chain.at(1), certificate)
-    message = replace(release.share.message, data=bytes(len(release.share.message.data)))
-    share = SignedShare(message=message, signature=world.sign(world.member_identity(2), message))
-    perform(world.network.follower.receive(replace(release, share=share)), world.network._archive)
-    world.network.release(certificate, members=[1, 3, 4])
-    perform(world.network.follower.advance()[0], world.network._archive)
+    world.run_height_with_a_wrong_share()
     assert audit.verify(audit.export(world.network)).wrong_shares == ((1, 2),)
 
 

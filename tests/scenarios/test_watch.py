@@ -24,7 +24,6 @@ from encmempool.risk.looks import NodeLooks, look_at_history
 from encmempool.risk.sources import NodeHistory, read_metrics
 from encmempool.risk.watch import NEWEST, Distribution, Watch
 from encmempool.store import perform
-from encmempool.types import SignedShare
 
 ETHER = 10**18
 TOKEN = development.DEVELOPMENT_TOKEN.address
@@ -382,22 +381,9 @@ def test_memory_does_not_grow_with_the_history(clear_world) -> None:
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
-def wrong_share_height(world) -> None:
-    """Member 2 publishes a share that does not verify; the others open the height."""
-    world.network.submit(world.transfer(world.people[0]).encoded)
-    certificate = world.network.vote(world.network.commit())
-    seat = world.network.seats[1]
-    release = seat.member._new_release(seat.follower.chain.at(1), certificate)
-    message = replace(release.share.message, data=bytes(len(release.share.message.data)))
-    share = SignedShare(message=message, signature=world.sign(world.member_identity(2), message))
-    perform(world.network.follower.receive(replace(release, share=share)), world.network._archive)
-    world.network.release(certificate, members=[1, 3, 4])
-    perform(world.network.follower.advance()[0], world.network._archive)
-
-
 def test_wrong_share_convicts_its_member_wch_13(world) -> None:
     """WCH-13, from a history and from a node alike."""
-    wrong_share_height(world)
+    world.run_height_with_a_wrong_share()
     watch = watch_of()
     report = look_at_history(watch, audit.export(world.network), clock_ms=world.clock)
     address = f"0x{world.committee.key_set.members[1].hex()}"
