@@ -382,6 +382,22 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """On a terminal, a bar with the time that is left; elsewhere nothing. Yields a function of what is done, of how
+    much, and a text."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    screen = console(stderr=True)
+    if settings().quiet or not screen.is_terminal:
+        yield lambda done, total, text: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(unit)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
+
+
 def console(**options: Any) -> Console:
     """Rich's. With NO_COLOR it neither colors nor dims nor emboldens."""
     from rich.console import Console

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cli.application import WRONG, Group, console, next_step, note, settings, warning
+from cli.application import WRONG, Group, next_step, note, progress_bar, settings, warning
 from cli.committee import MAX_MEMBERS
 from cli.io import facts, heading, print_json, print_rich, table
-from cli.pages import FORMAT, write_page
+from cli.pages import FORMAT, require_measure, write_page
 from threshold.schemes.registry import SCHEMES
 
 _EXTRA = ("numpy", "scipy", "sklearn", "matplotlib", "jinja2")
@@ -89,7 +86,7 @@ def run(names: str, training_blocks: int | None, **options: Any) -> None:
       encmempool measure run --arms T1,T6 --scheme simple-bte --members 7 -o collusion.json
       encmempool measure run --flow swaps.csv --blocks 200 --json
     """
-    _require_extra()
+    require_measure("the experiment needs", *_EXTRA)
     from encmempool.bench.machine import machine
     from encmempool.keysets import default_threshold
     from encmempool.measure import experiment
@@ -130,7 +127,7 @@ def run(names: str, training_blocks: int | None, **options: Any) -> None:
         engine=_engine(options["engine"]),
         verify_fraction=options["verify_fraction"] if scheme.info.hides else 1.0,
     )
-    with _progress_bar() as progress:
+    with progress_bar("blocks") as progress:
         result = experiment.run(
             config,
             options["output"],
@@ -167,7 +164,7 @@ def report(file: Path, output: Path | None, form: str | None) -> None:
       encmempool measure report run.json -o report.html
       encmempool measure report run.json --format markdown -o report.md
     """
-    _require_extra()
+    require_measure("the experiment needs", *_EXTRA)
     from encmempool.measure import report as page
 
     write_page("measure-report", page.build(page.load(file)), output, form, name="report")
@@ -289,29 +286,3 @@ def _engine(wanted: str) -> str:
         note(f"integer engine alone: {error}")
         return "integer"
     return "evm"
-
-
-def _require_extra() -> None:
-    from encmempool.errors import EnvironmentProblem
-
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise EnvironmentProblem(
-            "the experiment needs the extra `measure`: run `make measure` in the clone, or "
-            "pip install 'encmempool[measure]'"
-        )
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """On a terminal, a bar with the time that is left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    screen = console(stderr=True)
-    if settings().quiet or not screen.is_terminal:
-        yield lambda done, total, text: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task("blocks")
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)

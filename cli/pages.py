@@ -1,7 +1,8 @@
-"""Reports as files: one page of HTML, or markdown."""
+"""Reports as files, one page of HTML or markdown, and the extra that makes them."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 FORMAT = click.option(
     "--format", "form", type=click.Choice(("html", "markdown")), help="[default: by the output's ending, else html]"
 )
+
+
+def require_measure(what: str, *modules: str) -> None:
+    """EnvironmentProblem unless the extra `measure` is installed, which has these. `what` begins the message."""
+    from encmempool.errors import EnvironmentProblem
+
+    if any(find_spec(name) is None for name in modules):
+        raise EnvironmentProblem(
+            f"{what} the extra `measure`: run `make measure` in the clone, or pip install 'encmempool[measure]'"
+        )
 
 
 def write_page(command: str, made: Report, output: Path | None, form: str | None, *, name: str) -> None:

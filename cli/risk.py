@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.application import Group, console, next_step, note, settings, warning
+from cli.application import Group, next_step, note, progress_bar, warning
 from cli.io import facts, heading, print_json, print_rich, table
-from cli.pages import FORMAT, write_page
+from cli.pages import FORMAT, require_measure, write_page
 from cli.risk_watch import watch
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ def run(
       encmempool risk run --measure run.json --years 1000000
       encmempool risk run --incidents ours.csv --chain-years 3.5 --volume 40e6 --set depth=4
     """
-    _require_extra()
+    require_measure("risk needs", *_EXTRA)
     from encmempool.bench.machine import machine
     from encmempool.errors import EnvironmentProblem
     from encmempool.risk import results
@@ -104,7 +102,7 @@ def run(
     calibration, extraction, inputs = _inputs(**options)
     if not output.parent.is_dir() or output.is_dir():
         raise EnvironmentProblem(f"{output} cannot be written: choose another --output")
-    with _progress_bar() as progress:
+    with progress_bar("years") as progress:
         made = results.run(
             inputs,
             calibration,
@@ -115,7 +113,7 @@ def run(
             command=_command(years, seed, design, options),
             workers=workers or int(machine()["cores"]),
             scheduler=scheduler,
-            progress=progress,
+            progress=lambda done, total: progress(done, total, "years"),
         )
     document = made.document()
     output.write_bytes(results.encode(made))
@@ -141,7 +139,7 @@ def report(file: Path, output: Path | None, form: str | None) -> None:
       encmempool risk report risk.json -o risk.html
       encmempool risk report risk.json --format markdown -o risk.md
     """
-    _require_extra()
+    require_measure("risk needs", *_EXTRA)
     from encmempool.risk import report as page, results
 
     write_page("risk-report", page.build(results.load(file)), output, form, name="risk")
@@ -164,7 +162,7 @@ def bond(design: str, **options: Any) -> None:
       encmempool risk bond --members 20 --threshold 14 --attribution 1 --volume 1e9
       encmempool risk bond --measure run.json --json
     """
-    _require_extra()
+    require_measure("risk needs", *_EXTRA)
     from encmempool.risk import bond as sizing
     from encmempool.risk.designs import select
 
@@ -251,15 +249,6 @@ def _command(years: int, seed: int, design: str, options: dict[str, Any]) -> str
             shown = each.name if isinstance(each, Path) else f"{each:g}" if isinstance(each, float) else str(each)
             words.append(f"{option} {shlex.quote(shown)}")
     return " ".join(words)
-
-
-def _require_extra() -> None:
-    from encmempool.errors import EnvironmentProblem
-
-    if any(find_spec(name) is None for name in _EXTRA):
-        raise EnvironmentProblem(
-            "risk needs the extra `measure`: run `make measure` in the clone, or pip install 'encmempool[measure]'"
-        )
 
 
 def _plain(value: Any) -> dict[str, Any]:
@@ -395,20 +384,6 @@ def usd(value: float) -> str:
             scaled = value / size
             return f"${scaled:.{max(0, 2 - len(str(int(abs(scaled)))) + 1)}f}{letter}"
     return f"${value:.0f}"
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """On a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    screen = console(stderr=True)
-    if settings().quiet or not screen.is_terminal:
-        yield lambda done, total: None
-        return
-    with Progress(TextColumn("years"), BarColumn(), MofNCompleteColumn(), console=screen, transient=True) as bar:
-        task = bar.add_task("years")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 risk.add_command(watch)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
+BLUE, RED, GREEN, PURPLE, AMBER = range(5)
+"""The palette's colours, as `tone` names them."""
 _MISSING = "–"
 _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

@@ -14,6 +14,11 @@ from typing import Any, TypeAlias, TypeVar
 from encmempool.documents import decode_json
 from encmempool.errors import Malformed
 from encmempool.report import (
+    AMBER,
+    BLUE,
+    GREEN,
+    PURPLE,
+    RED,
     Axis,
     Bar,
     BarGroup,
@@ -43,13 +48,12 @@ from encmempool.report import (
 
 SCHEMA = "encmempool.measure/1"
 PLAINTEXT, ENCRYPTED, UNTOUCHED = "C1", "T1", "C0"
-_RED, _BLUE, _GREEN, _PURPLE, _AMBER = 1, 0, 2, 3, 4
 _GROUPS = {
-    "control": ("Plaintext", _RED),
-    "encrypted": ("Encrypted", _BLUE),
-    "leak": ("Encrypted, with a leak", _PURPLE),
-    "residual": ("Not stopped by encryption", _AMBER),
-    "rival": ("A rival without encryption", _GREEN),
+    "control": ("Plaintext", RED),
+    "encrypted": ("Encrypted", BLUE),
+    "leak": ("Encrypted, with a leak", PURPLE),
+    "residual": ("Not stopped by encryption", AMBER),
+    "rival": ("A rival without encryption", GREEN),
 }
 _NONE = "–"
 _LOG_BPS = Axis(label="bps of users' volume", note="logarithmic beyond ±1", scale="symlog")
@@ -376,8 +380,8 @@ def _lead(run: _Run) -> str:
 def _result(run: _Run) -> Section | None:
     items = []
     for id, tone, label in (
-        (PLAINTEXT, _RED, "of users' volume goes to a sequencer that reads"),
-        (ENCRYPTED, _BLUE, "goes to one that orders ciphertexts"),
+        (PLAINTEXT, RED, "of users' volume goes to a sequencer that reads"),
+        (ENCRYPTED, BLUE, "goes to one that orders ciphertexts"),
     ):
         arm = run.arms.get(id)
         if arm is not None:
@@ -464,7 +468,7 @@ def _collusion(run: _Run) -> Section | None:
         description=_described((bar.label, bar.estimate) for bar in bars),
         names="Members",
         axis=_LOG_BPS,
-        groups=(BarGroup(title="", bars=bars, tone=_PURPLE),),
+        groups=(BarGroup(title="", bars=bars, tone=PURPLE),),
         references=run.references(),
     )
     return Section(title="Collusion", blocks=(figure,))
@@ -474,7 +478,7 @@ def _epoch_keys(run: _Run) -> Section | None:
     swept = run.swept("T5")
     if not swept:
         return None
-    measured = Series(name="measured", points=tuple((value, arm.extracted) for value, arm in swept), tone=_PURPLE)
+    measured = Series(name="measured", points=tuple((value, arm.extracted) for value, arm in swept), tone=PURPLE)
     series: tuple[Series, ...] = (measured,)
     if run.plaintext is not None:
         ends = sorted({0.0, swept[-1][0]})
@@ -502,7 +506,7 @@ def _metadata(run: _Run) -> Section | None:
         arms = run.family(prefix)
         if arms:
             bars = tuple(Bar(label=arm.name, estimate=arm.extracted) for arm in arms)
-            groups.append(BarGroup(title=title, bars=bars, tone=_PURPLE))
+            groups.append(BarGroup(title=title, bars=bars, tone=PURPLE))
     if not groups:
         return None
     figure = Intervals(
@@ -528,7 +532,7 @@ def _commit_reveal(run: _Run) -> Section | None:
         description=_described((f"deposit {value:g} ETH", arm.extracted) for value, arm in swept),
         x=Axis(label="deposit per commitment, ETH"),
         y=_BPS,
-        series=(Series(name="measured", points=tuple((x, arm.extracted) for x, arm in swept), tone=_AMBER),),
+        series=(Series(name="measured", points=tuple((x, arm.extracted) for x, arm in swept), tone=AMBER),),
         references=run.references(),
     )
     return Section(title="Commitments that users open themselves", blocks=(figure,))
@@ -601,7 +605,7 @@ def _strategies(run: _Run) -> Section | None:
                 description=_described((bar.label, bar.estimate) for bar in bars),
                 names="Strategy",
                 axis=_LOG_BPS,
-                groups=(BarGroup(title="", bars=bars, tone=_BLUE),),
+                groups=(BarGroup(title="", bars=bars, tone=BLUE),),
             )
         )
     columns = (
@@ -698,8 +702,8 @@ def _leak_score(run: _Run) -> Section | None:
     worlds = [
         (title, tone, {label: models.all(_auc) for label, models in scores.all(_fields).items()})
         for field, title, tone in (
-            ("on", "Padded, gas limits on the ladder", _BLUE),
-            ("off", "Neither padded nor on the ladder", _RED),
+            ("on", "Padded, gas limits on the ladder", BLUE),
+            ("off", "Neither padded nor on the ladder", RED),
         )
         if (scores := found.maybe(field, _fields)) is not None
     ]
@@ -794,7 +798,7 @@ def _latency(run: _Run) -> Section | None:
                 series=tuple(
                     Series(
                         name=f"tolerance {tolerance:g} bps",
-                        tone=(_RED, _AMBER, _BLUE, _PURPLE, _GREEN)[index % 5],
+                        tone=(RED, AMBER, BLUE, PURPLE, GREEN)[index % 5],
                         points=tuple(
                             (d, Estimate(mean=shares[tolerance])) for d, shares, _ in delays if tolerance in shares
                         ),

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 
 from encmempool.measure.statistics import Interval
 from encmempool.report import (
+    BLUE,
+    PURPLE,
+    RED,
     Axis,
     Bar,
     BarGroup,
@@ -35,7 +38,6 @@ from encmempool.risk.assumptions import Assumption
 from encmempool.risk.failures import TITLES, Failure
 from encmempool.risk.results import BreakEven, DesignResult, Run
 
-_BLUE, _RED, _GREEN, _PURPLE, _AMBER = 0, 1, 2, 3, 4
 _NONE = "–"
 _MOST_SWINGS = 12
 _COMPONENTS = {
@@ -98,7 +100,7 @@ def _lead(run: Run) -> str:
 
 def _result(run: Run) -> Section:
     items = []
-    for each, tone in zip(_shown(run), (_RED, _BLUE), strict=False):
+    for each, tone in zip(_shown(run), (RED, BLUE), strict=False):
         items.append(
             Highlight(
                 value=_usd(each.figures.expected.mean), unit="a year", label=f"expected loss, {_title(each)}", tone=tone
@@ -128,15 +130,8 @@ def _result(run: Run) -> Section:
 
 
 def _designs(run: Run) -> Section:
-    columns = (
-        Column(title="Design", wraps=True),
-        Column(title="Down, minutes", align="right"),
-        Column(title="Expected loss", align="right"),
-        Column(title="VaR 95 %", align="right"),
-        Column(title="VaR 99 %", align="right"),
-        Column(title="ES 99 %", align="right"),
-        Column(title="Bonds and nodes", align="right"),
-        Column(title="Cost", align="right"),
+    columns = _columns(
+        "Design", "Down, minutes", "Expected loss", "VaR 95 %", "VaR 99 %", "ES 99 %", "Bonds and nodes", "Cost"
     )
     rows = tuple(
         (
@@ -165,10 +160,10 @@ def _designs(run: Run) -> Section:
         caption="All designs meet the same failures, durations and prices, so differences are due to the designs.",
         description=_described((each.name, each.figures.expected.mean) for each in run.designs),
         names="Design",
-        axis=_usd_axis("USD a year", 2),
+        axis=Axis(label="USD a year", figures=2),
         groups=tuple(
             BarGroup(title=title, bars=bars[encrypted], tone=tone)
-            for encrypted, title, tone in ((False, "Order that can be read", _RED), (True, "Encrypted", _BLUE))
+            for encrypted, title, tone in ((False, "Order that can be read", RED), (True, "Encrypted", BLUE))
             if bars[encrypted]
         ),
     )
@@ -200,20 +195,11 @@ def _from(each: BreakEven, rate: Assumption) -> str:
 
 
 def _losses(run: Run) -> Section:
-    columns = (
-        Column(title="Design", wraps=True),
-        *(Column(title=title.capitalize(), align="right") for title in _COMPONENTS.values()),
-    )
+    columns = _columns("Design", *(title.capitalize() for title in _COMPONENTS.values()))
     rows = tuple((_title(each), *(_usd(each.figures.components[name]) for name in _COMPONENTS)) for each in run.designs)
     waterfall = Table(
         title="Who pays for order turned against users",
-        columns=(
-            Column(title="Design", wraps=True),
-            Column(title="Bonds pay", align="right"),
-            Column(title="Insurance pays", align="right"),
-            Column(title="Users bear", align="right"),
-            Column(title="Years that exhaust the bonds", align="right"),
-        ),
+        columns=_columns("Design", "Bonds pay", "Insurance pays", "Users bear", "Years that exhaust the bonds"),
         rows=tuple(
             (
                 _title(each),
@@ -321,13 +307,7 @@ def _frozen(run: Run) -> Section:
 
 
 def _bonds(run: Run) -> Section:
-    columns = (
-        Column(title="Design", wraps=True),
-        Column(title="Sequencer", align="right"),
-        Column(title="Each member", align="right"),
-        Column(title="All, return forgone a year", align="right"),
-        Column(title="Bond at least cost", align="right"),
-    )
+    columns = _columns("Design", "Sequencer", "Each member", "All, return forgone a year", "Bond at least cost")
     rows: tuple[Row, ...] = tuple(
         (
             _title(each),
@@ -385,20 +365,14 @@ def _sensitivity(each: DesignResult) -> Section | None:
         "point is the end that changes it most, the dashed line the run's own figure.",
         description=_described((bar.label, bar.estimate.mean) for bar in bars),
         names="Assumption",
-        axis=_usd_axis("expected loss, USD a year", 2),
-        groups=(BarGroup(title="", bars=tuple(bars), tone=_PURPLE),),
+        axis=Axis(label="expected loss, USD a year", figures=2),
+        groups=(BarGroup(title="", bars=tuple(bars), tone=PURPLE),),
         references=(Reference(value=expected, label=f"as assumed {_usd(expected)}"),),
     )
     table = Table(
         title="The same for the worst 1 % of years",
         folded=True,
-        columns=(
-            Column(title="Assumption", wraps=True),
-            Column(title="From", align="right"),
-            Column(title="To", align="right"),
-            Column(title="Expected loss", align="right"),
-            Column(title="ES 99 %", align="right"),
-        ),
+        columns=_columns("Assumption", "From", "To", "Expected loss", "ES 99 %"),
         rows=tuple(
             (
                 swing.name,
@@ -526,6 +500,10 @@ def _again(run: Run) -> Section:
 # --- words and numbers -----------------------------------------------------------------------------------------------
 
 
+def _columns(first: str, *numbers: str) -> tuple[Column, ...]:
+    return Column(title=first, wraps=True), *(Column(title=title, align="right") for title in numbers)
+
+
 def _title(design: DesignResult) -> str:
     return _spaced(design.name)
 
@@ -541,10 +519,6 @@ def _usd(value: float) -> str:
         if abs(value) >= 0.9995 * size:
             return f"${significant(value / size)}{word}"
     return f"${number(value, 0)}"
-
-
-def _usd_axis(label: str, figures: int) -> Axis:
-    return Axis(label=label, figures=figures)
 
 
 def _estimate(interval: Interval) -> Estimate:
